@@ -1,0 +1,36 @@
+# make demo · make test · make bench · make lint · make lock · make clean-lab
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+SITE ?= linux
+
+.PHONY: help setup demo test bench lint lock clean-lab
+
+help: ## what can be made here
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
+
+setup: ## Python environment, Debian packages, Pulumi's CLI; done once, safe to repeat
+	@setup/python
+	@setup/debian
+	@$(BIN)/python -m stacks.install
+
+demo: setup ## a voucher's whole life on a real site in a network namespace, each step with what was seen
+	@$(BIN)/python -m tests.demo
+
+test: setup lint ## every check and every test, on the real lab too
+	@$(BIN)/python -m pytest
+
+lint: ## ruff, mypy (strict), import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+
+bench: setup ## our figures beside the raw floor, in one run
+	@$(BIN)/python -m tests.bench
+
+lock: ## resolve the dependencies anew into requirements.lock (hashes, no addresses); needs uv
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+
+clean-lab: ## take every lab away completely
+	@$(BIN)/python -m tests.lab down --all

@@ -1,0 +1,1 @@
+"""Tenure: time-boxed compute accounts that end where the compute is."""

@@ -1,0 +1,65 @@
+"""What is owed to an account, and when: the only place that derives work from state and time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
+
+
+class Owed(StrEnum):
+    """A piece of work. WARN and FENCE are direct and batched; the others are durable flows."""
+
+    PROVISION = "provision"
+    WARN = "warn"
+    FENCE = "fence"
+    CONVERT = "convert"
+    RECLAIM = "reclaim"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The next thing owed to an account, not before `at`."""
+
+    what: Owed
+    at: datetime
+
+
+def next_due(account: Account) -> Due | None:
+    """The earliest thing owed, or None (reclaimed; fenced by an operator with no end yet to come; held)."""
+    match account.state:
+        case State.REQUESTED | State.PROVISIONING:
+            return Due(Owed.PROVISION, account.since)
+        case State.FAILED | State.RECLAIMING:
+            return None if account.hold else Due(Owed.RECLAIM, account.since)
+        case State.RECLAIMED:
+            return None
+        case State.FENCED:
+            return _due_fenced(account)
+        case _:
+            return _due_usable(account)
+
+
+def _due_usable(account: Account) -> Due:
+    assert account.state in USABLE and account.ends_at is not None
+    if account.reclaim_asked:
+        return Due(Owed.FENCE, account.since)
+    if account.convert_asked:
+        return Due(Owed.CONVERT, account.since)
+    warnings = account.warnings()
+    if account.warned < len(warnings) and warnings[account.warned] < account.ends_at:
+        return Due(Owed.WARN, warnings[account.warned])
+    return Due(Owed.FENCE, account.ends_at)
+
+
+def _due_fenced(account: Account) -> Due | None:
+    assert account.ends_at is not None
+    if account.convert_asked:
+        return Due(Owed.CONVERT, account.since)
+    if account.reclaim_asked:
+        return None if account.hold else Due(Owed.RECLAIM, account.since)
+    if account.fenced_by is FencedBy.OPERATOR:
+        return Due(Owed.FENCE, account.ends_at)
+    grace_until = account.grace_until
+    assert grace_until is not None
+    return None if account.hold else Due(Owed.RECLAIM, grace_until)
