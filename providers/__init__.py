@@ -1,0 +1,1 @@
+"""Knows sites; never learns what a voucher is. `protocol` is the contract, `registry` makes a Site of a kind."""

@@ -1,0 +1,1 @@
+"""A site in memory that keeps every rule of the protocol: for tests, rehearsals and the benchmark."""

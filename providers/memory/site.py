@@ -1,0 +1,281 @@
+"""A whole site in memory: the rules that every site keeps, with faults that can be switched on."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from providers.host import certificates
+from providers.memory.parts import MemoryPart
+from providers.memory.world import Keeper, Tenancy, World, keeper
+from providers.protocol import (
+    PARTS,
+    AlreadyFenced,
+    Armed,
+    Capacity,
+    Credential,
+    Fenced,
+    Finding,
+    Leftover,
+    NeedsHuman,
+    Opened,
+    Part,
+    PartName,
+    Refused,
+    SiteError,
+    Spec,
+    Stale,
+    TryLater,
+    Usage,
+    checked_account,
+    checked_generation,
+)
+
+T = TypeVar("T")
+LONGEST_NOTICE = 4096
+MOST_SKEW = timedelta(seconds=2)
+
+
+def connect(name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> "MemorySite":
+    """Settings: `file` (optional) shares the site between processes; `labels` is for whoever places accounts.
+    Secrets: `ca_key` (optional), an OpenSSH private key."""
+    unknown = sorted(set(settings) - {"file", "labels", "tier"})
+    if unknown:
+        raise NeedsHuman(
+            f"site {name}: unknown setting {unknown[0]!r}", remedy="a memory site takes: file, labels, tier"
+        )
+    file = settings.get("file")
+    if file is not None and not isinstance(file, str):
+        raise NeedsHuman(f"site {name}: file: must be a path", remedy="give a path, or leave it out")
+    ca = certificates.private_key(secrets["ca_key"], f"site {name}: ca_key") if secrets.get("ca_key") else None
+    return MemorySite(name, keeper(name, Path(file) if file else None), ca)
+
+
+class MemorySite:
+    """One site. Two objects of one name share one world."""
+
+    def __init__(self, name: str, held: Keeper, ca: certificates.PrivateKey | None = None) -> None:
+        self.name = name
+        self.keeper = held
+        self.parts: Mapping[PartName, Part] = {part: MemoryPart(part, self._enter) for part in PARTS}
+        self._ca = ca or ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+
+    def now(self) -> datetime:
+        return self._enter("", lambda world: _instant(world.now()))
+
+    def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
+        def act(world: World) -> Armed | AlreadyFenced:
+            _not_lower(world, spec.account, generation)
+            if spec.account in world.tombstones:
+                raise Refused(f"account {spec.account}: was cleaned at {self.name} and never comes back")
+            tenancy = world.tenancies.setdefault(spec.account, Tenancy(end.timestamp(), generation))
+            tenancy.generation = generation
+            if tenancy.fenced_at is not None:
+                return _fence_of(tenancy)
+            tenancy.end = end.timestamp()
+            return Armed(end, generation)
+
+        return self._enter(spec.account, act)
+
+    def open(self, spec: Spec, duration: timedelta, generation: int) -> Opened:
+        def act(world: World) -> Opened:
+            tenancy = _tenancy(world, spec.account)
+            _not_lower(world, spec.account, generation)
+            if tenancy.fenced_at is not None:
+                raise Refused(f"account {spec.account}: was fenced before it could be opened")
+            if tenancy.starts_at is None or tenancy.duration is None:
+                missing = [part for part in PARTS if part not in tenancy.parts]
+                if missing:
+                    raise Refused(f"account {spec.account}: cannot open without {', '.join(missing)}")
+                tenancy.starts_at, tenancy.duration, tenancy.open = world.now(), duration.total_seconds(), True
+                tenancy.end = tenancy.starts_at + tenancy.duration
+            tenancy.generation = generation
+            return Opened(_instant(tenancy.starts_at), _instant(tenancy.starts_at + tenancy.duration))
+
+        if duration <= timedelta(0):
+            raise Refused(f"account {spec.account}: a lease of {duration} cannot be opened")
+        return self._enter(spec.account, act)
+
+    def issue(self, spec: Spec, holder_key: str, end: datetime) -> Credential:
+        key = certificates.holder_key(holder_key)
+
+        def act(world: World) -> Credential:
+            tenancy = _tenancy(world, spec.account)
+            if not tenancy.usable:
+                raise Refused(f"account {spec.account}: logins are closed")
+            until = min(end, _instant(tenancy.end)).replace(microsecond=0)
+            name = certificates.principal(self._ca, spec.account, key)
+            line = certificates.mint(self._ca, key, spec.account, name, _instant(world.now()), until)
+            tenancy.principals[name] = until.timestamp()
+            return Credential(line, f"tn-{spec.account}@memory.invalid", 22, (self._host_line(),), until)
+
+        return self._enter(spec.account, act)
+
+    def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
+        return [self._fence(account, generation, by) for account, generation in batch]
+
+    def _fence(self, account: str, generation: int, by: Literal["end", "operator"]) -> Fenced:
+        """One account's fault is its own answer: it must not take the batch with it."""
+
+        def act(world: World) -> datetime:
+            checked_generation(generation)
+            _not_lower(world, account, generation)
+            now = world.now()
+            if account in world.tombstones:
+                world.tombstones[account] = generation
+                return _instant(now)
+            tenancy = world.tenancies.setdefault(account, Tenancy(now, generation))
+            tenancy.generation = generation
+            world.fence(account, now, by)
+            return _instant(now if tenancy.fenced_at is None else tenancy.fenced_at)
+
+        try:
+            return Fenced(account, self._enter(account, act))
+        except SiteError as failed:
+            if self.keeper.peek(lambda world: world.faults.dead):
+                raise
+            return Fenced(account, None, failed)
+
+    def unfence(self, spec: Spec, generation: int, end: datetime) -> Armed | AlreadyFenced:
+        def act(world: World) -> Armed | AlreadyFenced:
+            tenancy = _tenancy(world, spec.account)
+            _not_lower(world, spec.account, generation)
+            if end.timestamp() <= world.now():
+                return _fence_of(tenancy) if tenancy.fenced_at is not None else AlreadyFenced(end, "end")
+            tenancy.generation, tenancy.end, tenancy.fenced_at = generation, end.timestamp(), None
+            return Armed(end, generation)
+
+        return self._enter(spec.account, act)
+
+    def warn(self, account: str, text: str) -> None:
+        def act(world: World) -> None:
+            _tenancy(world, account).notice = text[:LONGEST_NOTICE]
+
+        self._enter(account, act)
+
+    def leftovers(self, account: str) -> list[Leftover]:
+        def act(world: World) -> list[Leftover]:
+            found = [Leftover(kind, f"{kind} of {account}", unlisted=True) for kind in world.faults.unlisted]
+            tenancy = world.tenancies.get(account)
+            if tenancy is None:
+                return found
+            found += [Leftover(part, f"{part} of {account}") for part in reversed(PARTS) if part in tenancy.parts]
+            found += [Leftover("stray", stray) for stray in tenancy.strays]
+            return [*found, Leftover("lease", f"lease of {account}")]
+
+        return self._enter(account, act)
+
+    def clean(self, account: str, generation: int) -> None:
+        def act(world: World) -> None:
+            checked_generation(generation)
+            _not_lower(world, account, generation)
+            tenancy = world.tenancies.get(account)
+            if tenancy is not None and tenancy.fenced_at is None:
+                raise Refused(f"account {account}: is not fenced, so nothing of it is removed")
+            world.tombstones[account] = generation
+            if tenancy is not None and account in world.faults.sticky:
+                tenancy.parts = {part: seen for part, seen in tenancy.parts.items() if part == "storage"}
+                return
+            world.tenancies.pop(account, None)
+
+        self._enter(account, act)
+
+    def accounts(self) -> list[str]:
+        return self._enter("", lambda world: sorted(world.tenancies))
+
+    def usage(self, account: str, since: datetime) -> Usage:
+        def act(world: World) -> Usage:
+            tenancy, now = world.tenancies.get(account), _instant(world.now())
+            if tenancy is None:
+                return Usage(since, now, None, None, None)
+            return Usage(since, now, tenancy.egress, tenancy.stored, tenancy.cpu_seconds)
+
+        return self._enter(account, act)
+
+    def capacity(self) -> Capacity:
+        def act(world: World) -> Capacity:
+            limits = [tenancy.parts.get("storage", {}).get("limit") for tenancy in world.tenancies.values()]
+            taken = sum(limit for limit in limits if isinstance(limit, int))
+            return Capacity(world.cpu_milli, world.memory, world.storage, max(0, world.storage - taken))
+
+        return self._enter("", act)
+
+    def check(self) -> list[Finding]:
+        skew = abs(self.now() - datetime.now(UTC))
+        prepared = self._enter("", lambda world: world.prepared)
+        return [
+            Finding("clock", skew <= MOST_SKEW, f"{skew.total_seconds():.3f} s off", "set the site's clock"),
+            Finding("prepared", prepared, "yes" if prepared else "no", f"tenure site prepare {self.name}"),
+        ]
+
+    def prepare(self, dry_run: bool) -> list[str]:
+        def act(world: World) -> list[str]:
+            changes = [] if world.prepared else ["the site becomes prepared"]
+            world.prepared = world.prepared or not dry_run
+            return changes
+
+        return self._enter("", act)
+
+    def unprepare(self, dry_run: bool) -> list[str]:
+        def act(world: World) -> list[str]:
+            if world.tenancies:
+                raise Refused(f"site {self.name}: accounts are there: {', '.join(sorted(world.tenancies)[:5])}")
+            changes = ["the site is prepared no longer"] if world.prepared else []
+            world.prepared = world.prepared and dry_run
+            return changes
+
+        return self._enter("", act)
+
+    def close(self) -> None:
+        """Nothing to drop."""
+
+    def _host_line(self) -> str:
+        return f"memory.invalid {certificates.public_line(self._ca.public_key())}"
+
+    def _enter(self, account: str, act: Callable[[World], T]) -> T:
+        """One call to the site: its reaper has run, its faults have their say."""
+        if account != "":
+            checked_account(account)
+        faults = self.keeper.peek(lambda world: world.faults)
+        if faults.dead and faults.hang:
+            time.sleep(faults.hang)
+        if faults.dead:
+            raise TryLater(f"site {self.name}: does not answer")
+        if faults.slow:
+            time.sleep(faults.slow)
+        with self.keeper.held() as world:
+            if account in world.faults.poisoned:
+                raise NeedsHuman(f"account {account}: poisoned", remedy="take the poison away")
+            world.tick()
+            answer = act(world)
+            if world.faults.lost_answers:
+                world.faults.lost_answers -= 1
+                raise TryLater(f"site {self.name}: the answer was lost")
+            return answer
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _fence_of(tenancy: Tenancy) -> AlreadyFenced:
+    assert tenancy.fenced_at is not None
+    return AlreadyFenced(_instant(tenancy.fenced_at), tenancy.fenced_by)
+
+
+def _tenancy(world: World, account: str) -> Tenancy:
+    if account not in world.tenancies:
+        raise Refused(f"account {account}: is not at this site")
+    return world.tenancies[account]
+
+
+def _not_lower(world: World, account: str, generation: int) -> None:
+    checked_generation(generation)
+    tenancy = world.tenancies.get(account)
+    known = max(tenancy.generation if tenancy else 0, world.tombstones.get(account, 0))
+    if generation < known:
+        raise Stale(f"account {account}: the site holds generation {known}, {generation} comes too late")

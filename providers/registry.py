@@ -1,0 +1,23 @@
+"""Makes a Site of a named kind from its settings and secrets. A new kind is one folder and one line in `KINDS`."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TypeAlias, cast
+
+from providers.protocol import NeedsHuman, Site
+
+Connect: TypeAlias = Callable[[str, Mapping[str, object], Mapping[str, str]], Site]
+
+KINDS: Mapping[str, str] = {
+    "linux": "providers.linux.site",
+    "memory": "providers.memory.site",
+}
+"""Each module has `connect(name, settings, secrets)`. Imported on first use: a worker loads only the SDKs it needs."""
+
+
+def connect(kind: str, name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> Site:
+    """A Site, not yet connected. Bad settings: NeedsHuman, which names the field."""
+    if kind not in KINDS:
+        raise NeedsHuman(f"site {name}: kind {kind!r} is not known", remedy=f"use one of: {', '.join(sorted(KINDS))}")
+    module = import_module(KINDS[kind])
+    return cast(Connect, module.connect)(name, settings, secrets)
