@@ -1,0 +1,128 @@
+"""The site's one configuration file, read strictly: an unknown or missing key is an error that names it."""
+
+import ipaddress
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import Human
+
+PREFIX = "tn-"
+REMEDY = "write the configuration anew with `tenure site prepare`"
+
+
+@dataclass(frozen=True)
+class Podman:
+    """How podman is called here: its runtime, a shared read-only image store, and its two configuration files."""
+
+    runtime: str = "runc"
+    imagestore: str | None = None
+    containers_conf: str | None = None
+    registries_conf: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that differs between hosts."""
+
+    site: str
+    state: Path
+    run: Path
+    pool: Path
+    uid_min: int
+    uid_max: int
+    group: str
+    principals: Path
+    net_range: ipaddress.IPv4Network
+    nft_table: str
+    cgroup: str
+    podman: Podman = field(default_factory=Podman)
+    models: dict[str, Path] = field(default_factory=dict)
+    masquerade: bool = False
+    source: Path = Path()
+
+
+TEXT = ("site", "group", "nft_table", "cgroup")
+FOLDERS = ("state", "run", "pool", "principals")
+NUMBERS = ("uid_min", "uid_max")
+OPTIONAL = ("prefix", "podman", "models", "masquerade", "netns_of_site")
+
+
+def load(path: str | Path) -> Config:
+    """The configuration at `path`. Raises Human, naming the key, when it is not usable."""
+    try:
+        raw = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise Human(f"configuration {path}: {error}", REMEDY) from error
+    try:
+        return parse(raw, Path(path))
+    except ValueError as error:
+        raise Human(f"configuration {path}: {error}", REMEDY) from error
+
+
+def parse(raw: Any, source: Path) -> Config:
+    """The configuration in `raw`; ValueError names what is wrong."""
+    if not isinstance(raw, dict):
+        raise ValueError("not an object")
+    required = {*TEXT, *FOLDERS, *NUMBERS, "net_range"}
+    if missing := sorted(required - raw.keys()):
+        raise ValueError(f"missing {', '.join(missing)}")
+    if unknown := sorted(raw.keys() - required - set(OPTIONAL)):
+        raise ValueError(f"unknown {', '.join(unknown)}")
+    if raw.get("prefix", PREFIX) != PREFIX:
+        raise ValueError(f"prefix must be {PREFIX!r}")
+    uid_min, uid_max = (number(raw, key) for key in NUMBERS)
+    if not 1000 <= uid_min <= uid_max < 2**31:
+        raise ValueError("uid_min and uid_max must be 1000 <= uid_min <= uid_max < 2^31")
+    if not isinstance(raw.get("masquerade", False), bool):
+        raise ValueError("masquerade must be true or false")
+    models = raw.get("models", {})
+    if not isinstance(models, dict):
+        raise ValueError("models must be an object of name: folder")
+    return Config(
+        site=text(raw, "site"),
+        group=text(raw, "group"),
+        nft_table=text(raw, "nft_table"),
+        cgroup=text(raw, "cgroup"),
+        state=folder(raw, "state"),
+        run=folder(raw, "run"),
+        pool=folder(raw, "pool"),
+        principals=folder(raw, "principals"),
+        uid_min=uid_min,
+        uid_max=uid_max,
+        net_range=ipaddress.IPv4Network(raw["net_range"]),
+        podman=podman(raw.get("podman", {})),
+        models={name: folder(models, name) for name in models},
+        masquerade=raw.get("masquerade", False),
+        source=source,
+    )
+
+
+def podman(raw: Any) -> Podman:
+    """The section about podman; ValueError names an unknown key."""
+    known = Podman.__dataclass_fields__
+    if not isinstance(raw, dict) or (unknown := sorted(raw.keys() - known.keys())):
+        raise ValueError(f"podman: only {', '.join(known)}" + (f", not {', '.join(unknown)}" if raw else ""))
+    return Podman(**{key: text(raw, key) for key in raw if raw[key] is not None})
+
+
+def text(raw: dict[str, Any], key: str) -> str:
+    value = raw[key]
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"{key} must be a non-empty text")
+    return value
+
+
+def folder(raw: dict[str, Any], key: str) -> Path:
+    path = Path(text(raw, key))
+    if not path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{key} must be an absolute path")
+    return path
+
+
+def number(raw: dict[str, Any], key: str) -> int:
+    value = raw[key]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{key} must be a whole number")
+    return value
