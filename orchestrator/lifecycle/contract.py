@@ -10,6 +10,8 @@ OPEN_END = datetime(2999, 12, 31, tzinfo=UTC)
 
 class ContractState(StrEnum):
     PENDING = "pending"
+    ACCEPTED = "accepted"
+    """The preview replaces nothing; only the site's answer is still out. From here on a repetition never asks again."""
     ACTIVE = "active"
     REFUSED = "refused"
     ENDED = "ended"

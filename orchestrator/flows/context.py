@@ -1,0 +1,110 @@
+"""What every flow is given: the store, the sites, the stacks, a clock, and who is asking."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from orchestrator.lifecycle.account import Account
+from orchestrator.lifecycle.offer import Offer
+from orchestrator.settings import Settings
+from orchestrator.store.engine import Store
+from orchestrator.store.seal import Keyring
+from providers.protocol import Site, SiteError, Spec
+
+
+class Difference(Protocol):
+    """One resource that a preview would touch."""
+
+    @property
+    def op(self) -> str: ...
+
+    @property
+    def part(self) -> str: ...
+
+
+class AccountStacks(Protocol):
+    """One Pulumi stack per account. Errors are the sites' own (TryLater, NeedsHuman, Refused)."""
+
+    def up(self, account: str, spec: Spec, site: str) -> object: ...
+
+    def preview(self, account: str, spec: Spec, site: str) -> Sequence[Difference]: ...
+
+    def refresh(self, account: str, spec: Spec, site: str) -> object: ...
+
+    def destroy(self, account: str, spec: Spec, site: str) -> object: ...
+
+
+class SitePool:
+    """Sites by name, connected on first use and kept. A site that is slow to connect holds up only itself."""
+
+    def __init__(self, connect: Callable[[str], Site]) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._gates: dict[str, threading.Lock] = {}
+        self._sites: dict[str, Site] = {}
+
+    def get(self, name: str) -> Site:
+        """The site. Raises SiteError when it is not known or its settings are bad."""
+        with self._lock:
+            known = self._sites.get(name)
+            gate = self._gates.setdefault(name, threading.Lock())
+        if known is not None:
+            return known
+        with gate:
+            with self._lock:
+                known = self._sites.get(name)
+            if known is None:
+                known = self._connect(name)
+                with self._lock:
+                    self._sites[name] = known
+            return known
+
+    def forget(self, name: str) -> None:
+        """Drop a site whose settings changed; the next use connects anew."""
+        with self._lock:
+            gone = self._sites.pop(name, None)
+        if gone is not None:
+            gone.close()
+
+    def close(self) -> None:
+        """Drop every connection."""
+        with self._lock:
+            names = list(self._sites)
+        for name in names:
+            self.forget(name)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Given to every flow. `clock` is the only source of now; `wake` tells the sweep of this process about new work."""
+
+    store: Store
+    keyring: Keyring
+    sites: SitePool
+    stacks: AccountStacks
+    clock: Callable[[], datetime]
+    worker: str
+    settings: Settings
+    signer: Ed25519PrivateKey
+    home: Path
+    wake: threading.Event = field(default_factory=threading.Event)
+
+
+def spec_of(account: Account, offer: Offer | None = None) -> Spec:
+    """What the account is to be at its site, by its own offer or by one that it is to be converted to."""
+    want = offer or account.offer
+    return Spec(
+        account=account.id, containers=want.containers, cpu_milli=want.cpu_milli, memory=want.memory, pids=want.pids,
+        storage=want.storage, rate=want.rate, egress=want.egress, images=want.images, models=want.models,
+        accelerators=dict(want.accelerators),
+    )
+
+
+def site_error(error: Exception) -> bool:
+    """Whether a site or stack said so itself, as opposed to a fault of ours."""
+    return isinstance(error, SiteError)

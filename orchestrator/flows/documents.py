@@ -1,0 +1,257 @@
+"""Offers and sites as operators write them in YAML, checked field by field."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+from yaml.nodes import Node
+
+from orchestrator.flows.yaml_fields import (
+    BadDocument,
+    Fields,
+    Problem,
+    Source,
+    documents,
+    free,
+    items,
+    many,
+    raw,
+    table,
+    text,
+    whole,
+)
+from orchestrator.lifecycle import sizes, times
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.offer import MAX_DURATION, Offer, Tier
+
+T = TypeVar("T")
+
+TIERS: Mapping[str, Tier] = {"hub": "hub", "city": "city", "edge": "edge"}
+_NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) ([A-Za-z0-9+/]{40,}={0,3})(?: \S+)?")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """So many accounts of an offer at a site; `start` and `until` None: at any time."""
+
+    offer: str
+    count: int
+    start: datetime | None
+    until: datetime | None
+    where: Problem = field(compare=False)
+    """Where it stands, as a problem yet without a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDocument:
+    """A site as written. `settings` is what its kind's `connect` takes; `places` None: not spoken of."""
+
+    name: str
+    kind: str
+    tier: Tier
+    order: int
+    labels: Mapping[str, str]
+    settings: Mapping[str, Any]
+    places: tuple[Place, ...] | None
+    where: Problem = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Everything that one or more files say."""
+
+    offers: tuple[Offer, ...] = ()
+    sites: tuple[SiteDocument, ...] = ()
+
+    def __add__(self, other: "Documents") -> "Documents":
+        return Documents(self.offers + other.offers, self.sites + other.sites)
+
+
+def read(written: str, file: str, kinds: Collection[str], now: datetime) -> Documents:
+    """What the file says; `kinds` are the kinds of site that exist. Raises BadDocument with every problem."""
+    source = Source(file)
+    offers: list[Offer] = []
+    sites: list[SiteDocument] = []
+    for root in documents(written, file):
+        top = Fields(source, root, "")
+        for node, path in items(source, top.node_of("offers"), "offers"):
+            offer = _offer(Fields(source, node, path))
+            offers += [offer] if offer else []
+        for node, path in items(source, top.node_of("sites"), "sites"):
+            site = _site(Fields(source, node, path), kinds, now)
+            sites += [site] if site else []
+        top.close()
+    if not source.problems:
+        source.problems += _twice(file, "offers", [offer.name for offer in offers])
+        source.problems += _twice(file, "sites", [site.name for site in sites])
+        if not offers and not sites:
+            source.problems.append(Problem(file, 1, "", "says nothing: write `offers:` or `sites:` with a list"))
+    if source.problems:
+        raise BadDocument(source.problems)
+    return Documents(tuple(offers), tuple(sites))
+
+
+def _twice(file: str, what: str, names: Sequence[str]) -> list[Problem]:
+    return [Problem(file, 1, what, f"{name} is written twice")
+            for name in sorted(set(names)) if names.count(name) > 1]
+
+
+def _offer(fields: Fields) -> Offer | None:
+    network = fields.inner("network")
+    if network is None:
+        fields.wrong(fields.node, "network", "is missing (write `network: {rate: 20Mbit/s, egress: 10GiB}`)")
+        network = Fields(fields.source, fields.node, fields.path)
+    values: dict[str, Any] = {
+        "name": fields.need("name", _name),
+        "containers": fields.need("containers", whole(1, 1000)),
+        "cpu_milli": fields.need("cpu", _cpu),
+        "memory": fields.need("memory", _at_least(sizes.size, 4 << 20, "4MiB")),
+        "pids": fields.need("pids", whole(16, 1_000_000)),
+        "storage": fields.need("storage", _at_least(sizes.size, 1 << 20, "1MiB")),
+        "rate": network.need("rate", _at_least(sizes.rate, 8_000, "8kbit/s")),
+        "egress": network.need("egress", _at_least(sizes.size, 1 << 10, "1KiB")),
+        "duration": fields.need("duration", _span(1, MAX_DURATION)),
+        "images": fields.need("images", many(_matching(_IMAGE, "an image's name, as podman takes it"))),
+        "models": fields.take("models", many(_matching(_WORD, "a model folder's name")), ()),
+        "accelerators": fields.take("chips", table(whole(1, 1024)), {}),
+        "precision": fields.take("precision", many(_matching(_WORD, "a precision such as fp16")), ()),
+        "warn_before": fields.take("warn_before", many(_span(1, MAX_DURATION)), None),
+        "grace": fields.take("grace", _span(0, MAX_DURATION), None),
+        "provision_within": fields.take("provision_within", _span(1, timedelta(days=1)), None),
+    }
+    if not fields.close(network):
+        return None
+    if not values["images"]:
+        fields.wrong(fields.line("images"), "images", "names no image: no container could ever run")
+    late = [before for before in values["warn_before"] or () if before >= values["duration"]]
+    if late:
+        fields.wrong(fields.line("warn_before"), "warn_before", f"{times.show_span(late[0])} before the end is not "
+                     f"within a duration of {times.show_span(values['duration'])}")
+    # What is not given is left to the offer's own defaults.
+    return Offer(**{name: value for name, value in values.items() if value is not None}) if fields.sound else None
+
+
+def _site(fields: Fields, kinds: Collection[str], now: datetime) -> SiteDocument | None:
+    name = fields.need("name", _name)
+    kind = fields.need("kind", _one_of(sorted(kinds)))
+    tier = fields.take("tier", _one_of(list(TIERS)), "edge")
+    order = fields.take("order", whole(0, 1_000_000), 100)
+    labels = fields.take("labels", table(text), {})
+    settings = dict(fields.take("settings", _settings, {}))
+    for setting, read_it in (("user", _matching(_USER, "a user name")), ("host_keys", many(_host_key))):
+        if (value := fields.take(setting, read_it, None)) is not None:
+            settings[setting] = list(value) if isinstance(value, tuple) else value
+    settings |= fields.take("address", _address, {})
+    places = None
+    if fields.has("places"):
+        places = tuple(place for node, path in items(fields.source, fields.node_of("places"), fields.at("places"))
+                       if (place := _place(Fields(fields.source, node, path), now)))
+    if not fields.close():
+        return None
+    if kind == "linux" and "host" not in settings:
+        fields.wrong(fields.node, "address", "is missing (write `address: host` or `address: host:port`)")
+        return None
+    return SiteDocument(name, kind, TIERS[tier], order, labels, settings, places, _where(fields))
+
+
+def _place(fields: Fields, now: datetime) -> Place | None:
+    offer = fields.need("offer", _name)
+    count = fields.need("count", whole(0, 1_000_000))
+    start = fields.take("from", _instant(now), None)
+    until = fields.take("until", _instant(now), None)
+    if not fields.close():
+        return None
+    if start and until and start >= until:
+        fields.wrong(fields.line("until"), "until", f"is not after `from` ({times.show(start)})")
+        return None
+    return Place(offer, count, start, until, _where(fields))
+
+
+def _where(fields: Fields) -> Problem:
+    return Problem(fields.source.file, fields.node.start_mark.line + 1, fields.path, "")
+
+
+def _name(node: Node) -> str:
+    value = text(node)
+    if len(value) > 40 or not _NAME.fullmatch(value):
+        raise RuleError("bad_field", f"{value!r} is not a name: at most 40 small letters, digits, - and .")
+    return value
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Node], str]:
+    def read_it(node: Node) -> str:
+        value = text(node)
+        if not pattern.fullmatch(value):
+            raise RuleError("bad_field", f"{value!r} is not {what}")
+        return value
+    return read_it
+
+
+def _one_of(names: Collection[str]) -> Callable[[Node], str]:
+    def read_it(node: Node) -> str:
+        value = text(node)
+        if value not in names:
+            raise RuleError("bad_field", f"{value!r} is not one of {', '.join(names)}")
+        return value
+    return read_it
+
+
+def _at_least(parse: Callable[[object], int], low: int, shown: str) -> Callable[[Node], int]:
+    def read_it(node: Node) -> int:
+        value = parse(raw(node))
+        if value < low:
+            raise RuleError("bad_field", f"{raw(node)} is less than {shown}")
+        return value
+    return read_it
+
+
+def _span(low: int, high: timedelta) -> Callable[[Node], timedelta]:
+    def read_it(node: Node) -> timedelta:
+        written = raw(node)
+        length = timedelta() if low == 0 and written == "0s" else times.span(written)
+        if length > high:
+            raise RuleError("bad_field", f"{written} is more than {times.show_span(high)}")
+        return length
+    return read_it
+
+
+def _instant(now: datetime) -> Callable[[Node], datetime]:
+    return lambda node: times.parse(raw(node), now)
+
+
+def _cpu(node: Node) -> int:
+    """Thousandths of a core of `1.5`."""
+    try:
+        milli = Decimal(raw(node)) * 1000
+    except InvalidOperation as error:
+        raise RuleError("bad_field", f"{raw(node)!r} is not a number of cores (for example 1.5)") from error
+    if not milli.is_finite() or milli != milli.to_integral_value() or not 10 <= milli <= 1_024_000:
+        raise RuleError("bad_field", f"{raw(node)} is not within 0.01 and 1024 cores, in steps of 0.001")
+    return int(milli)
+
+
+def _address(node: Node) -> dict[str, Any]:
+    host, _, port = text(node).rpartition(":") if re.search(r":\d+$", text(node)) else (text(node), "", "22")
+    if not _HOST.fullmatch(host) or not 0 < int(port) < 65536:
+        raise RuleError("bad_field", f"{text(node)!r} is not `host` or `host:port`")
+    return {"host": host.strip("[]"), "port": int(port)}
+
+
+def _host_key(node: Node) -> str:
+    match = _HOST_KEY.fullmatch(text(node))
+    if match is None:
+        raise RuleError("bad_field", f"{text(node)[:40]!r} is not a host key: write `ssh-ed25519 AAAA…`, as in "
+                                     "/etc/ssh/ssh_host_ed25519_key.pub")
+    return f"{match[1]} {match[2]}"
+
+
+def _settings(node: Node) -> dict[str, Any]:
+    return table(free)(node)

@@ -1,0 +1,107 @@
+"""What an operator may set: <home>/tenure.yaml, each field with its default. Bad values name their field."""
+
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+FILE = "tenure.yaml"
+
+
+class BadSettings(ValueError):
+    """The settings file cannot be used; the message names file, field and what is wrong."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(_Part):
+    """Where the doors listen."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8740
+
+
+class Workers(_Part):
+    """How much is done at once. Fences and warnings have one lane for each site and wait for none of these."""
+
+    provision: Annotated[int, Field(ge=1, le=64)] = 4
+    reclaim: Annotated[int, Field(ge=1, le=64)] = 2
+    convert: Annotated[int, Field(ge=1, le=64)] = 2
+    poll: timedelta = timedelta(milliseconds=50)
+    """How soon another process's new work is found."""
+
+
+class Callbacks(_Part):
+    """Where signed callbacks may go. Private and local addresses only when a network is listed here."""
+
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    timeout: timedelta = timedelta(seconds=10)
+    give_up_after: timedelta = timedelta(days=5)
+
+
+class Stack(_Part):
+    """Pulumi's state: a backend URL, or files under the home folder when empty."""
+
+    backend: str = ""
+
+
+class Settings(_Part):
+    """Everything, with its defaults."""
+
+    database: str = ""
+    """SQLAlchemy URL; empty means SQLite in the home folder."""
+    base_url: str = "http://127.0.0.1:8740"
+    listen: Listen = Listen()
+    stacks: Stack = Stack()
+    callbacks: Callbacks = Callbacks()
+    workers: Workers = Workers()
+    timezone: str = "Asia/Shanghai"
+    journal_checkpoint: str = ""
+    """Path of the journal's checkpoint, outside the database; empty means in the home folder."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as unknown:
+            raise ValueError(f"{name!r} is not a time zone (for example Asia/Shanghai)") from unknown
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_base(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url.rstrip("/")
+
+    def database_url(self, home: Path) -> str:
+        """The database's URL; SQLite in the home folder unless set."""
+        return self.database or f"sqlite:///{home / 'tenure.db'}"
+
+    def checkpoint(self, home: Path) -> Path:
+        """Where the journal's checkpoint lies."""
+        return Path(self.journal_checkpoint) if self.journal_checkpoint else home / "journal.checkpoint"
+
+
+def load(home: Path) -> Settings:
+    """The settings of this home folder; the defaults when it has no file. Raises BadSettings."""
+    file = home / FILE
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as unreadable:
+        raise BadSettings(f"{file}: cannot be read: {unreadable}") from unreadable
+    if raw is not None and not isinstance(raw, dict):
+        raise BadSettings(f"{file}: must be a mapping of settings, not {type(raw).__name__}")
+    try:
+        return Settings.model_validate(raw or {})
+    except ValidationError as bad:
+        first = bad.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise BadSettings(f"{file}: {where}: {first['msg']}") from bad
