@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any
 
 from yaml.nodes import Node
 
@@ -26,8 +26,6 @@ from orchestrator.flows.yaml_fields import (
 from orchestrator.lifecycle import sizes, times
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import MAX_DURATION, Offer, Tier
-
-T = TypeVar("T")
 
 TIERS: Mapping[str, Tier] = {"hub": "hub", "city": "city", "edge": "edge"}
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
@@ -144,12 +142,13 @@ def _site(fields: Fields, kinds: Collection[str], now: datetime) -> SiteDocument
     kind = fields.need("kind", _one_of(sorted(kinds)))
     tier = fields.take("tier", _one_of(list(TIERS)), "edge")
     order = fields.take("order", whole(0, 1_000_000), 100)
-    labels = fields.take("labels", table(text), {})
-    settings = dict(fields.take("settings", _settings, {}))
+    labels: Mapping[str, str] = fields.take("labels", table(text), {})
+    settings: dict[str, Any] = dict(fields.take("settings", table(free), {}))
     for setting, read_it in (("user", _matching(_USER, "a user name")), ("host_keys", many(_host_key))):
         if (value := fields.take(setting, read_it, None)) is not None:
             settings[setting] = list(value) if isinstance(value, tuple) else value
-    settings |= fields.take("address", _address, {})
+    address: dict[str, Any] = fields.take("address", _address, {})
+    settings.update(address)
     places = None
     if fields.has("places"):
         places = tuple(place for node, path in items(fields.source, fields.node_of("places"), fields.at("places"))
@@ -252,6 +251,3 @@ def _host_key(node: Node) -> str:
                                      "/etc/ssh/ssh_host_ed25519_key.pub")
     return f"{match[1]} {match[2]}"
 
-
-def _settings(node: Node) -> dict[str, Any]:
-    return table(free)(node)

@@ -10,6 +10,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from orchestrator.lifecycle.errors import RuleError
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 8
@@ -116,7 +117,7 @@ class Fields:
             self.wrong(self.node, name, "is missing")
         return cast(T, None)
 
-    def take(self, name: str, read: Callable[[Node], T], default: T) -> T:
+    def take(self, name: str, read: Callable[[Node], T], default: D) -> T | D:
         """The field's value, or the default where it is not given."""
         self._known.add(name)
         return self._read(name, read) if name in self._fields else default

@@ -1,0 +1,203 @@
+"""What commands say: one JSON document or readable text on stdout, progress and questions on stderr."""
+
+import dataclasses
+import json as jsonlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.lifecycle import times
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+
+DONE, FAILED, USAGE, STUCK = 0, 1, 2, 3
+PATIENCE = 2.0
+"""Seconds after which something that still runs says so."""
+
+
+class CommandError(Exception):
+    """An expected failure: one line for the operator, with what to do."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: instants with the operator's offset, spans in seconds, dataclasses as objects."""
+    if isinstance(value, datetime):
+        return value.astimezone(times.zone()).isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def document(value: Any) -> None:
+    """The one JSON document of a command."""
+    sys.stdout.write(jsonlib.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str = "") -> None:
+    """One line on stdout, exactly as given."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """One line on stderr: what an operator should see, but a program not read."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def answer(json: bool, value: Any, *lines: str) -> None:
+    """The result of a command that changes something: the JSON document, or these lines."""
+    if json:
+        document(value)
+        return
+    for line in lines:
+        say(line)
+
+
+def rows(json: bool, items: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:
+    """A list: JSON array of all fields, or a table of the named columns (headings are the fields' names)."""
+    if json:
+        document(list(items))
+    elif not items:
+        note(empty)
+    else:
+        table([[cell(item.get(column)) for column in columns] for item in items],
+              [column.replace("_", " ") for column in columns])
+
+
+def table(body: Sequence[Sequence[str]], heads: Sequence[str]) -> None:
+    """A table on a terminal; elsewhere tab-separated lines that `cut` and `awk` can read."""
+    if not sys.stdout.isatty():
+        for line in [heads, *body]:
+            say("\t".join(line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for head in heads:
+        shown.add_column(head, overflow="fold")
+    for line in body:
+        shown.add_row(*(_no_markup(text) for text in line))
+    Console().print(shown)
+
+
+def facts(json: bool, item: Mapping[str, Any]) -> None:
+    """One thing: JSON object, or a line for each field."""
+    if json:
+        document(item)
+        return
+    width = max(len(name) for name in item)
+    for name, value in item.items():
+        say(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
+
+
+def cell(value: Any) -> str:
+    """A value for people."""
+    match value:
+        case None | "" | () | []:
+            return "-"
+        case datetime():
+            return times.show(value)
+        case timedelta():
+            return times.show_span(value)
+        case bool():
+            return "yes" if value else "no"
+        case Enum():
+            return str(value.value)
+        case list() | tuple():
+            return ", ".join(cell(item) for item in value)
+        case Mapping():
+            return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
+        case _:
+            return str(value)
+
+
+def _no_markup(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Go on only after a yes. Without a terminal nobody can say it: then --yes is needed."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Nobody is there to ask: add --yes", USAGE)
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("nothing was changed")
+
+
+class Progress:
+    """What a long command says while it runs: a live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, what: str, total: int | None) -> None:
+        self.what = what
+        self.total = total
+        self.done = 0
+        self.over = threading.Event()
+
+    def step(self, what: str = "") -> None:
+        """One more is done."""
+        self.done += 1
+        self.what = what or self.what
+
+    def run(self) -> None:
+        """Silent while patience lasts; then until over."""
+        if self.over.wait(PATIENCE):
+            return
+        if sys.stderr.isatty():
+            self._live()
+            return
+        waited = PATIENCE
+        while True:
+            note(f"{self._text()}: still running after {waited:.0f}s")
+            if self.over.wait(PATIENCE):
+                return
+            waited += PATIENCE
+
+    def _text(self) -> str:
+        return f"{self.what} {self.done}/{self.total}" if self.total else self.what
+
+    def _live(self) -> None:
+        from rich.console import Console
+
+        with Console(stderr=True).status("") as status:
+            while not self.over.wait(0.1):
+                status.update(_no_markup(self._text()))
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Progress]:
+    """Around anything that may take longer than two seconds."""
+    shown = Progress(what, total)
+    thread = threading.Thread(target=shown.run, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield shown
+    finally:
+        shown.over.set()
+        thread.join()

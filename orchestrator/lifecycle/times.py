@@ -1,0 +1,71 @@
+"""Instants as operators write and read them: with an offset, or as civil time of the zone they work in."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from orchestrator.lifecycle import sizes
+from orchestrator.lifecycle.errors import RuleError
+
+ZONE = "Asia/Shanghai"
+_CHINA = timezone(timedelta(hours=8), ZONE)
+_FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d:?\d\d)?)?")
+
+
+@cache
+def zone() -> tzinfo:
+    """Where civil times are read and shown. China has had one zone without summer time since 1992, so a machine
+    without zone data is no reason to fail."""
+    try:
+        return ZoneInfo(ZONE)
+    except ZoneInfoNotFoundError:
+        return _CHINA
+
+
+def parse(text: str, now: datetime) -> datetime:
+    """`2027-01-31T18:00:00+08:00`, `2027-01-31 18:00` (civil), `2027-01-31` (its first moment), `+24h` (from now),
+    `now`. Raises RuleError `bad_time`."""
+    text = text.strip()
+    if text == "now":
+        return now
+    if text.startswith("+"):
+        return now + span(text[1:])
+    if not _FORM.fullmatch(text):
+        raise RuleError("bad_time", f"time {text!r} is not one: write 2027-01-31T18:00:00+08:00, "
+                                    f"'2027-01-31 18:00' ({ZONE}) or +24h")
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=zone())
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise RuleError("bad_time", f"time {text!r}: {error}") from error
+
+
+def span(text: str) -> timedelta:
+    """`24h`, `90m`, `30s`, `7d`, and these written together: `1d12h`. Raises RuleError."""
+    pieces = re.findall(r"\d+[a-z]+", text)
+    if "".join(pieces) != text or not pieces:
+        sizes.duration(text)
+    try:
+        return timedelta(seconds=sum(sizes.duration(piece) for piece in pieces))
+    except OverflowError as error:
+        raise RuleError("bad_size", f"duration {text!r} is too large") from error
+
+
+def show(at: datetime | None) -> str:
+    """Civil time with its offset, to the second; `-` for none."""
+    return "-" if at is None else at.astimezone(zone()).isoformat(sep=" ", timespec="seconds")
+
+
+def show_span(length: timedelta) -> str:
+    """The two largest units: `2d 3h`, `4m 5s`; negative ones with `-`."""
+    seconds = round(length.total_seconds())
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    pieces = []
+    for unit, worth in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, worth)
+        if count:
+            pieces.append(f"{count}{unit}")
+    return sign + (" ".join(pieces[:2]) or "0s")
