@@ -1,0 +1,181 @@
+"""How specs, instants and answers look in the on-site protocol. Every reader is strict: an answer that is not what it
+must be is TryLater, since then we do not know what the site did."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from providers.protocol import (
+    ACCOUNT_ID,
+    AlreadyFenced,
+    Armed,
+    Capacity,
+    Fenced,
+    Finding,
+    Leftover,
+    NeedsHuman,
+    Opened,
+    SiteError,
+    Spec,
+    Stale,
+    TryLater,
+    Usage,
+)
+
+QUICK = 10.0
+"""Seconds for what only reads or writes a lease."""
+FENCE = 20.0
+"""Seconds for a batch of fences."""
+WORK = 60.0
+"""Seconds for what makes or removes things."""
+BATCH = 200
+"""Accounts in one fence request: lines stay short, and the first are not kept waiting for the last."""
+
+
+def as_json(spec: Spec) -> dict[str, Any]:
+    """The spec's fields; tuples as sorted-as-given lists."""
+    raw = {one.name: getattr(spec, one.name) for one in fields(Spec)}
+    return {**raw, "images": list(spec.images), "models": list(spec.models), "accelerators": dict(spec.accelerators)}
+
+
+def seconds(at: datetime) -> float:
+    """Epoch seconds of an aware datetime. ValueError for a naive one, which names no instant."""
+    if at.tzinfo is None:
+        raise ValueError(f"naive datetime {at!r}")
+    return at.timestamp()
+
+
+def instant(value: object) -> datetime:
+    """UTC datetime of epoch seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _unread("an instant", value)
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError) as wrong:
+        raise _unread("an instant", value) from wrong
+
+
+def read_end(answer: object) -> Armed | AlreadyFenced:
+    """The answer of `arm` and `unfence`."""
+    match answer:
+        case {"armed": {"end": end, "generation": int(generation)}}:
+            return Armed(instant(end), generation)
+        case {"fenced": {"at": at, "by": "end" | "operator" as by}}:
+            return AlreadyFenced(instant(at), by)
+    raise _unread("an end", answer)
+
+
+def read_opened(answer: object) -> Opened:
+    match answer:
+        case {"starts_at": starts, "ends_at": ends}:
+            return Opened(instant(starts), instant(ends))
+    raise _unread("a time box", answer)
+
+
+def read_fenced(answer: object, asked: list[str]) -> list[Fenced]:
+    """One answer for each asked account, in the order asked; one that is not answered is an error of its own."""
+    rows: dict[str, Fenced] = {}
+    for row in answer if isinstance(answer, list) else []:
+        match row:
+            case {"account": str(account), "at": int() | float() as at}:
+                rows[account] = Fenced(account, instant(at))
+            case {"account": str(account), "error": error}:
+                rows[account] = Fenced(account, None, read_row_error(account, error))
+    silent = TryLater("the site did not say whether it is fenced")
+    return [rows.get(account, Fenced(account, None, silent)) for account in asked]
+
+
+def read_row_error(account: str, error: object) -> SiteError:
+    """Why one account of a batch is not fenced."""
+    match error:
+        case {"kind": "stale", "message": message}:
+            return Stale(f"{account}: {message}")
+        case {"kind": "human", "message": message, **rest}:
+            return NeedsHuman(f"{account}: {message}", remedy=str(rest.get("remedy") or "look at the host"))
+        case {"message": message}:
+            return TryLater(f"{account}: {message}")
+    return TryLater(f"{account}: {error}"[:500])
+
+
+def read_leftovers(answer: object) -> list[Leftover]:
+    """A listing that cannot be read counts as not empty, so it is an error and never []."""
+    rows = _rows(answer, "leftovers")
+    found = []
+    for row in rows:
+        match row:
+            case {"kind": str(kind), "what": str(what), **rest}:
+                found.append(Leftover(kind, what, rest.get("unlisted", False) is not False))
+            case _:
+                raise _unread("a leftover", row)
+    return found
+
+
+def read_accounts(answer: object) -> list[str]:
+    rows = _rows(answer, "accounts")
+    if not all(isinstance(row, str) and ACCOUNT_ID.fullmatch(row) for row in rows):
+        raise _unread("account ids", answer)
+    return list(rows)
+
+
+def read_usage(answer: object) -> Usage:
+    match answer:
+        case {"since": since, "until": until, **rest}:
+            return Usage(
+                instant(since),
+                instant(until),
+                _whole_or_gap(rest, "egress"),
+                _whole_or_gap(rest, "storage"),
+                _number_or_gap(rest, "cpu_seconds"),
+            )
+    raise _unread("usage", answer)
+
+
+def read_capacity(answer: object) -> Capacity:
+    match answer:
+        case {
+            "cpu_milli": int(cpu),
+            "memory": int(memory),
+            "storage": int(storage),
+            "storage_free": int(free),
+        }:
+            return Capacity(cpu, memory, storage, free)
+    raise _unread("capacity", answer)
+
+
+def read_findings(answer: object) -> list[Finding]:
+    found = []
+    for row in _rows(answer, "findings"):
+        match row:
+            case {"subject": str(subject), "ok": bool(ok), **rest}:
+                found.append(Finding(subject, ok, str(rest.get("seen", "")), str(rest.get("remedy", ""))))
+            case _:
+                raise _unread("a finding", row)
+    return found
+
+
+def read_now(answer: object) -> datetime:
+    match answer:
+        case {"now": now}:
+            return instant(now)
+    raise _unread("the time", answer)
+
+
+def _rows(answer: object, what: str) -> list[Any]:
+    if not isinstance(answer, list):
+        raise _unread(what, answer)
+    return answer
+
+
+def _whole_or_gap(rest: Mapping[str, object], name: str) -> int | None:
+    value = rest.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number_or_gap(rest: Mapping[str, object], name: str) -> float | None:
+    value = rest.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _unread(what: str, value: object) -> TryLater:
+    return TryLater(f"the site's answer is not {what}: {value!r}"[:300])

@@ -1,0 +1,1 @@
+"""A plain Linux container host over SSH."""
