@@ -32,8 +32,8 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
-_HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) ([A-Za-z0-9+/]{40,}={0,3})(?: \S+)?")
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_HOST_KEY = re.compile(r"(?:\S+ )?(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521))"
+                       r" ([A-Za-z0-9+/]{40,}={0,3})(?: \S+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,8 @@ def _site(fields: Fields, kinds: Collection[str], now: datetime) -> SiteDocument
     order = fields.take("order", whole(0, 1_000_000), 100)
     labels: Mapping[str, str] = fields.take("labels", table(text), {})
     settings: dict[str, Any] = dict(fields.take("settings", table(free), {}))
-    for setting, read_it in (("user", _matching(_USER, "a user name")), ("host_keys", many(_host_key))):
-        if (value := fields.take(setting, read_it, None)) is not None:
-            settings[setting] = list(value) if isinstance(value, tuple) else value
+    if (host_key := fields.take("host_key", _host_key, None)) is not None:
+        settings["host_key"] = host_key
     address: dict[str, Any] = fields.take("address", _address, {})
     settings.update(address)
     places = None
@@ -155,7 +154,7 @@ def _site(fields: Fields, kinds: Collection[str], now: datetime) -> SiteDocument
                        if (place := _place(Fields(fields.source, node, path), now)))
     if not fields.close():
         return None
-    if kind == "linux" and "host" not in settings:
+    if kind == "linux" and "address" not in settings:
         fields.wrong(fields.node, "address", "is missing (write `address: host` or `address: host:port`)")
         return None
     return SiteDocument(name, kind, TIERS[tier], order, labels, settings, places, _where(fields))
@@ -241,13 +240,13 @@ def _address(node: Node) -> dict[str, Any]:
     host, _, port = text(node).rpartition(":") if re.search(r":\d+$", text(node)) else (text(node), "", "22")
     if not _HOST.fullmatch(host) or not 0 < int(port) < 65536:
         raise RuleError("bad_field", f"{text(node)!r} is not `host` or `host:port`")
-    return {"host": host.strip("[]"), "port": int(port)}
+    return {"address": host.strip("[]"), "port": int(port)}
 
 
 def _host_key(node: Node) -> str:
     match = _HOST_KEY.fullmatch(text(node))
     if match is None:
         raise RuleError("bad_field", f"{text(node)[:40]!r} is not a host key: write `ssh-ed25519 AAAA…`, as in "
-                                     "/etc/ssh/ssh_host_ed25519_key.pub")
+                                     "/etc/ssh/ssh_host_ed25519_key.pub or from `ssh-keyscan`")
     return f"{match[1]} {match[2]}"
 

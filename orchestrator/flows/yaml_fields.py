@@ -111,16 +111,16 @@ class Fields:
         """The field's value. Missing or wrong: a problem is remembered, and the answer is not to be used; `sound`
         tells."""
         if name in self._fields:
-            return self._read(name, read)
+            return self._read(name, read, cast(T, None))
         self._known.add(name)
         if isinstance(self.node, MappingNode):
             self.wrong(self.node, name, "is missing")
         return cast(T, None)
 
     def take(self, name: str, read: Callable[[Node], T], default: D) -> T | D:
-        """The field's value, or the default where it is not given."""
+        """The field's value; the default where it is not given, or wrong."""
         self._known.add(name)
-        return self._read(name, read) if name in self._fields else default
+        return self._read(name, read, default) if name in self._fields else default
 
     def inner(self, name: str) -> "Fields | None":
         """A mapping inside this one, or None."""
@@ -137,14 +137,14 @@ class Fields:
         self.sound = all([self.sound, *(fields.close() for fields in inner if fields is not None)])
         return self.sound
 
-    def _read(self, name: str, read: Callable[[Node], T]) -> T:
+    def _read(self, name: str, read: Callable[[Node], T], otherwise: D) -> T | D:
         self._known.add(name)
         node = self._fields[name]
         try:
             return read(node)
         except RuleError as error:
             self.wrong(node, name, str(error))
-            return cast(T, None)
+            return otherwise
 
 
 def items(source: Source, node: Node | None, path: str) -> Iterator[tuple[Node, str]]:
