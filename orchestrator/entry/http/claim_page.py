@@ -1,0 +1,182 @@
+"""The claim page: what a holder sees of an account, in English or Chinese, without JavaScript."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
+from orchestrator.lifecycle.contract import OPEN_END
+from orchestrator.lifecycle.sizes import show_rate, show_size
+from providers.protocol import Credential
+
+Language = Literal["en", "zh"]
+FOLDER = Path(__file__).resolve().parents[3] / "templates" / "claim"
+
+_PHASES = {State.REQUESTED: "preparing", State.PROVISIONING: "preparing", State.FAILED: "failed",
+           State.RECLAIMING: "gone", State.RECLAIMED: "gone"}
+_UNITS = {"en": (" d", " h", " min", " s"), "zh": (" 天", " 小时", " 分", " 秒")}
+_OPEN = {"en": "open", "zh": "无固定期限"}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How the holder gets in: what to save, and the exact commands."""
+
+    account: str
+    expires: str
+    save: str
+    command: str
+    certificate_file: str
+    hosts_file: str
+    containers: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the page shows of an account."""
+
+    account: str
+    phase: str
+    offer: str
+    starts: str | None
+    ends: str | None
+    kept_until: str | None
+    left: str | None
+    share_left: float
+    sizes: list[tuple[str, str]]
+    images: tuple[str, ...]
+    models: tuple[str, ...]
+    connection: Connection | None
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))
+    return texts
+
+
+@cache
+def _style() -> str:
+    return (FOLDER / "style.css").read_text("utf-8")
+
+
+@cache
+def _pages() -> jinja2.Environment:
+    return jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
+                              autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def headers() -> Mapping[str, str]:
+    """Nothing but this page's own style sheet may be loaded, nothing cached, the address never passed on."""
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    policy = (f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
+              " frame-ancestors 'none'")
+    return {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+            "X-Frame-Options": "DENY", "X-Robots-Tag": "noindex, nofollow", "Vary": "Accept-Language",
+            "Cross-Origin-Opener-Policy": "same-origin"}
+
+
+def language(asked: str | None, accepted: str) -> Language:
+    """`?lang=` when given, else the first of Accept-Language that we speak."""
+    if asked in ("en", "zh"):
+        return "zh" if asked == "zh" else "en"
+    for one in accepted.split(",")[:10]:
+        match one.strip()[:2].lower():
+            case "zh":
+                return "zh"
+            case "en":
+                return "en"
+    return "en"
+
+
+def render(view: View | None, lang: Language, path: str, error: str | None = None, detail: str = "") -> str:
+    """The page; without a view, the one that says the link is not known. `error` is a key of the texts."""
+    t = _texts()[lang]
+    return _pages().get_template("page.html.j2").render(
+        t=t, view=view, path=path, action=f"{path}?lang={lang}", error=t[error] if error else None,
+        error_detail=detail, style=Markup(_style()))  # noqa: S704 - our own file, hashed into the policy
+
+
+def view(account: Account, credential: Credential | None, now: datetime, zone: tzinfo, lang: Language) -> View:
+    """What to show of an account; `credential` is what was minted at its claim, if it was."""
+    offer = account.offer
+    usable = account.state in USABLE and account.ends_at is not None and account.ends_at > now
+    length = (account.ends_at - account.starts_at) if account.ends_at and account.starts_at else timedelta(1)
+    is_open = account.ends_at is not None and account.ends_at >= OPEN_END
+    shown_left = usable and not is_open
+    return View(
+        account=account.id, phase=_phase(account, credential, usable), offer=offer.name,
+        starts=_show(account.starts_at, zone), ends=_OPEN[lang] if is_open else _show(account.ends_at, zone),
+        kept_until=_show(account.grace_until, zone) if account.state is State.FENCED else None,
+        left=show_left(account.remaining(now), lang) if shown_left else None,
+        share_left=round(min(1.0, account.remaining(now) / length), 4) if shown_left else 0.0,
+        sizes=_sizes(account, lang), images=offer.images, models=offer.models,
+        connection=connection(account, credential, zone) if credential is not None and usable else None)
+
+
+def _phase(account: Account, credential: Credential | None, usable: bool) -> str:
+    if account.state in _PHASES:
+        return _PHASES[account.state]
+    if account.state is State.FENCED:
+        return "paused" if account.fenced_by is FencedBy.OPERATOR else "ended"
+    if not usable:
+        return "ended"
+    return "claimed" if credential is not None else "ready"
+
+
+def _sizes(account: Account, lang: Language) -> list[tuple[str, str]]:
+    offer, cores = account.offer, _texts()[lang]["cores"]
+    chips = ", ".join(f"{count} × {chip}" for chip, count in sorted(offer.accelerators.items()))
+    found = [("containers", str(offer.containers)), ("cpu", f"{offer.cpu_milli / 1000:g} {cores}"),
+             ("memory", show_size(offer.memory)), ("storage", show_size(offer.storage)),
+             ("rate", show_rate(offer.rate)), ("egress", show_size(offer.egress)), ("processes", str(offer.pids))]
+    return [*found, ("accelerators", chips)] if chips else found
+
+
+def _show(at: datetime | None, zone: tzinfo) -> str | None:
+    return None if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S} {zone}"
+
+
+def show_left(left: timedelta, lang: Language) -> str:
+    """The two largest units: `1 d 3 h`, `42 s`."""
+    seconds = int(left.total_seconds())
+    values = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
+    first = next((at for at, value in enumerate(values) if value), 3)
+    return " ".join(f"{value}{unit}" for value, unit in zip(values[first:first + 2], _UNITS[lang][first:], strict=False))
+
+
+def connection(account: Account, credential: Credential, zone: tzinfo) -> Connection:
+    """The exact commands that this credential is used with."""
+    name = f"tenure-{account.id}"
+    certificate, hosts = f"{name}-cert.pub", f"{name}-hosts"
+    return Connection(
+        account=account.id, expires=_show(credential.expires, zone) or "", command=ssh_command(account.id, credential),
+        certificate_file=certificate, hosts_file=hosts, containers=containers(account),
+        save="\n".join([f"cat > ~/.ssh/{certificate} <<'EOF'", credential.certificate.strip(), "EOF",
+                        f"cat > ~/.ssh/{hosts} <<'EOF'", *credential.host_keys, "EOF"]))
+
+
+def ssh_command(account: str, credential: Credential) -> str:
+    """What the holder types, with the private key where ssh-keygen puts it."""
+    kind = credential.certificate.split("-cert-v01@", 1)[0]
+    key = {"ssh-ed25519": "id_ed25519", "ssh-rsa": "id_rsa"}.get(kind, "id_ecdsa")
+    return (f"ssh -p {credential.port} -i ~/.ssh/{key} -o IdentitiesOnly=yes"
+            f" -o CertificateFile=~/.ssh/tenure-{account}-cert.pub"
+            f" -o UserKnownHostsFile=~/.ssh/tenure-{account}-hosts {credential.login}")
+
+
+def containers(account: Account) -> list[tuple[str, str]]:
+    """The gate's words, with an image that this offer allows."""
+    image = account.offer.images[0] if account.offer.images else "IMAGE"
+    return [("run", f"run {image} sleep 600"), ("list", "list"), ("exec", "exec ID ls /"), ("logs", "logs ID"),
+            ("stop", "stop ID"), ("rm", "rm ID")]

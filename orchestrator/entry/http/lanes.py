@@ -1,0 +1,43 @@
+"""Who waits for whom: blocking work runs in threads, in lanes that cannot fill each other."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from orchestrator.entry.http.problems import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_WAITING = 2000
+MOST_WAITING_FOR_SITE = 50
+
+
+class Lanes:
+    """One lane writes, one reads, one for each site: a site that hangs holds up only its own callers."""
+
+    def __init__(self, write: int = 4, read: int = 8, site: int = 8) -> None:
+        self._write, self._read = anyio.CapacityLimiter(write), anyio.CapacityLimiter(read)
+        self._per_site, self._sites = site, dict[str, anyio.CapacityLimiter]()
+
+    async def write(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Work that writes to the store."""
+        return await _run(self._write, MOST_WAITING, partial(act, *args, **kwargs))
+
+    async def read(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Work that only reads the store."""
+        return await _run(self._read, MOST_WAITING, partial(act, *args, **kwargs))
+
+    async def site(self, name: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Work that calls this site. `name` is one of our sites' and never comes from a request."""
+        limiter = self._sites.setdefault(name, anyio.CapacityLimiter(self._per_site))
+        return await _run(limiter, MOST_WAITING_FOR_SITE, partial(act, *args, **kwargs))
+
+
+async def _run(limiter: anyio.CapacityLimiter, most: int, act: Callable[[], T]) -> T:
+    if limiter.statistics().tasks_waiting >= most:
+        raise Problem(503, "busy", "too many requests are waiting; nothing was done, try again", retry_after=2)
+    return await anyio.to_thread.run_sync(act, limiter=limiter)

@@ -1,0 +1,151 @@
+"""The bodies that doors accept, field by field. Everything unknown is refused."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from orchestrator.entry.http.names import AccountId, Mail, OfferName, PersonName, PlainId, PublicKey, VoucherCode
+from orchestrator.entry.http.problems import from_validation
+from orchestrator.entry.http.strict_json import loads
+from orchestrator.lifecycle.contract import OPEN_END
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.holder import HolderKind, credit_code
+
+_INSTANT = (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+            r"(Z|[+-][0-9]{2}:[0-9]{2})$")
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("must be a string such as 2026-01-31T08:00:00Z")
+    return parse_instant(value)
+
+
+def parse_instant(text: str) -> datetime:
+    """An RFC 3339 instant with its offset, in UTC. Raises ValueError."""
+    if not re.fullmatch(_INSTANT, text, re.ASCII):
+        raise ValueError("must be an instant with its offset, such as 2026-01-31T08:00:00Z")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("is not an instant that exists") from error
+
+
+def _entity(text: str) -> str:
+    try:
+        return credit_code(text)
+    except RuleError as error:
+        raise ValueError(str(error)) from error
+
+
+def _end(value: object) -> datetime:
+    return OPEN_END if value == "open" else _instant(value)
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
+End = Annotated[datetime, BeforeValidator(_end, json_schema_input_type=str),
+                Field(description="an instant with its offset, or `open`")]
+Entity = Annotated[str, StringConstraints(max_length=18), AfterValidator(_entity)]
+Hours = Annotated[int, Field(ge=1, le=366 * 24, strict=True)]
+Why = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Document = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256, in hex")]
+
+
+class Body(BaseModel):
+    """Strict: no unknown field, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class HolderIn(Body):
+    """Who will hold the account."""
+
+    id: PlainId
+    name: PersonName
+    kind: Annotated[HolderKind, Field(strict=False)]
+    email: Mail
+    entity: Entity | None = Field(default=None, description="unified social credit code (统一社会信用代码)")
+
+
+class VoucherIn(Body):
+    """What was redeemed. `hours`, `valid_from` and `valid_until` only from a sender that is trusted with them."""
+
+    voucher: VoucherCode
+    holder: HolderIn
+    offer: OfferName | None = None
+    ssh_public_key: PublicKey | None = None
+    hours: Hours | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+
+
+class VoucherRedeemed(Body):
+    """The body of `POST /v1/redemptions`."""
+
+    type: Literal["voucher.redeemed"]
+    timestamp: Instant
+    data: VoucherIn
+
+
+class ContractIn(Body):
+    """The contract that the holder of an account has signed."""
+
+    account: AccountId
+    contract: PlainId
+    offer: OfferName
+    ends_at: End
+    document: Document
+
+
+class ContractSigned(Body):
+    """The body of `POST /v1/contracts`."""
+
+    type: Literal["contract.signed"]
+    timestamp: Instant
+    data: ContractIn
+
+
+class ExtendIn(Body):
+    """The new end: an instant, so that the same request twice extends once."""
+
+    ends_at: Instant
+    why: Why = ""
+
+
+class WhyIn(Body):
+    """Why, for the journal: no names in it."""
+
+    why: Why = ""
+
+
+class ConvertIn(Body):
+    """A contract, as an operator enters it."""
+
+    contract: PlainId
+    offer: OfferName
+    ends_at: End
+    document: Document
+
+
+class ClaimIn(Body):
+    """The holder's own public key; the private one never leaves them."""
+
+    ssh_public_key: PublicKey
+
+
+B = TypeVar("B", bound=BaseModel)
+
+
+def parse(model: type[B], raw: bytes) -> B:
+    """The body as `model`. Raises BadJson or Problem (400)."""
+    return check(model, loads(raw))
+
+
+def check(model: type[B], value: dict[str, Any]) -> B:
+    """The same for what was parsed already."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise from_validation(error) from error
