@@ -1,9 +1,6 @@
 """One of the five parts of an account on a host: ask the on-site program, read its answer strictly, and compare what it
 read back with what the spec says."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from providers.host.agent import Agent
 from providers.host.wire import WORK, as_json
 from providers.protocol import Fact, NeedsHuman, PartName, Seen, Spec, TryLater, checked_account
@@ -14,8 +11,6 @@ class HostPart:
 
     name: PartName
     identity: frozenset[str]
-    demands: ClassVar[Mapping[str, str]] = {}
-    """Fact → field of Spec that it must equal once ensured."""
 
     def __init__(self, agent: Agent, where: str) -> None:
         self._agent, self._where = agent, where
@@ -39,9 +34,8 @@ class HostPart:
         self._ask("remove", spec)
 
     def wanted(self, spec: Spec) -> dict[str, Fact]:
-        """What the facts must be for this spec."""
-        sent = as_json(spec)
-        return {fact: sent[of] for fact, of in self.demands.items()}
+        """What the facts must be for this spec once it is ensured. Each kind's part says so."""
+        raise NotImplementedError
 
     def _ask(self, op: str, spec: Spec) -> object:
         checked_account(spec.account)

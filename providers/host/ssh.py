@@ -117,7 +117,10 @@ class Stream:
 
     def finish(self) -> None:
         """No more input comes."""
-        self._channel.shutdown_write()
+        try:
+            self._channel.shutdown_write()
+        except (OSError, EOFError, paramiko.SSHException) as lost:
+            raise TryLater(f"ssh {self._where}: connection lost: {lost!r}") from lost
 
     def status(self, until: float) -> int | None:
         """The command's exit status, None when it is not known in time or it was killed."""

@@ -4,7 +4,7 @@ must be is TryLater, since then we do not know what the site did."""
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from providers.protocol import (
     ACCOUNT_ID,

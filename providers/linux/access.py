@@ -1,11 +1,14 @@
-"""Access: the principals file through which certificates are honoured; closed until the account is opened."""
+"""Access: the file of principals that sshd reads at each login; empty until the account is opened."""
 
 from providers.host.part import HostPart
-from providers.protocol import PartName
+from providers.protocol import Fact, PartName, Spec
 
 
 class Access(HostPart):
-    """Facts: group."""
+    """Facts: login, principals (the file)."""
 
     name: PartName = "access"
-    identity: frozenset[str] = frozenset()
+    identity: frozenset[str] = frozenset({"login"})
+
+    def wanted(self, spec: Spec) -> dict[str, Fact]:
+        return {"login": f"tn-{spec.account}"}

@@ -1,12 +1,14 @@
-"""Containers: one cgroup over everything of the account, and how many containers of which images may run in it."""
+"""Containers: how many may run at once and of which images; their sum is bounded by the account's cgroup."""
 
 from providers.host.part import HostPart
-from providers.protocol import PartName
+from providers.protocol import Fact, PartName, Spec
 
 
 class Containers(HostPart):
-    """Facts: cgroup, containers, cpu_milli, memory (bytes), pids, images."""
+    """Facts: containers, images."""
 
     name: PartName = "containers"
-    identity = frozenset({"cgroup"})
-    demands = {"containers": "containers", "cpu_milli": "cpu_milli", "memory": "memory", "pids": "pids"}
+    identity: frozenset[str] = frozenset()
+
+    def wanted(self, spec: Spec) -> dict[str, Fact]:
+        return {"containers": spec.containers, "images": list(spec.images)}

@@ -17,33 +17,30 @@ class Enter(Protocol):
 
 IDENTITY: Mapping[PartName, frozenset[str]] = {
     "account": frozenset({"user", "uid"}),
-    "storage": frozenset({"subvolume"}),
-    "network": frozenset({"address"}),
-    "containers": frozenset({"cgroup"}),
-    "access": frozenset(),
+    "storage": frozenset({"subvolume", "subvolume_id"}),
+    "network": frozenset({"netns", "address"}),
+    "containers": frozenset(),
+    "access": frozenset({"login"}),
 }
 
 
 def facts(part: PartName, spec: Spec, uid: int) -> dict[str, Fact]:
     """What this part is to look like for this spec."""
     user, slot = f"tn-{spec.account}", uid - FIRST_UID
+    address = f"10.{slot >> 14 & 255}.{slot >> 6 & 255}.{(slot << 2 & 255) + 2}"
     every: Mapping[PartName, dict[str, Fact]] = {
-        "account": {"user": user, "uid": uid},
-        "storage": {"subvolume": f"/memory/{user}", "limit": spec.storage, "models": sorted(spec.models)},
-        "network": {
-            "address": f"10.{slot >> 14 & 255}.{slot >> 6 & 255}.{(slot << 2 & 255) + 2}",
-            "rate": spec.rate,
-            "egress": spec.egress,
-        },
-        "containers": {
-            "cgroup": user,
-            "containers": spec.containers,
+        "account": {
+            "user": user,
+            "uid": uid,
+            "home": f"/memory/{spec.account}/home",
             "cpu_milli": spec.cpu_milli,
             "memory": spec.memory,
             "pids": spec.pids,
-            "images": sorted(spec.images),
         },
-        "access": {"group": "tenure"},
+        "storage": {"subvolume": f"/memory/{spec.account}", "subvolume_id": 256 + slot, "storage": spec.storage},
+        "network": {"netns": user, "address": address, "rate": spec.rate, "egress": spec.egress},
+        "containers": {"containers": spec.containers, "images": list(spec.images)},
+        "access": {"login": user, "principals": f"/memory/principals/{user}"},
     }
     return every[part]
 

@@ -70,13 +70,14 @@ class MemorySite:
     def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
         def act(world: World) -> Armed | AlreadyFenced:
             _not_lower(world, spec.account, generation)
-            if spec.account in world.tombstones:
-                raise Refused(f"account {spec.account}: was cleaned at {self.name} and never comes back")
+            if spec.account not in world.tenancies and generation <= world.tombstones.get(spec.account, 0):
+                raise Stale(f"account {spec.account}: was cleaned away at {self.name}")
             tenancy = world.tenancies.setdefault(spec.account, Tenancy(end.timestamp(), generation))
-            tenancy.generation = generation
+            if tenancy.fenced_at is None and tenancy.end <= world.now() and tenancy.end != end.timestamp():
+                world.fence(spec.account, tenancy.end, "end")
             if tenancy.fenced_at is not None:
                 return _fence_of(tenancy)
-            tenancy.end = end.timestamp()
+            tenancy.end, tenancy.generation = end.timestamp(), generation
             return Armed(end, generation)
 
         return self._enter(spec.account, act)
@@ -125,8 +126,7 @@ class MemorySite:
             checked_generation(generation)
             _not_lower(world, account, generation)
             now = world.now()
-            if account in world.tombstones:
-                world.tombstones[account] = generation
+            if account not in world.tenancies and account in world.tombstones:
                 return _instant(now)
             tenancy = world.tenancies.setdefault(account, Tenancy(now, generation))
             tenancy.generation = generation
@@ -198,7 +198,7 @@ class MemorySite:
 
     def capacity(self) -> Capacity:
         def act(world: World) -> Capacity:
-            limits = [tenancy.parts.get("storage", {}).get("limit") for tenancy in world.tenancies.values()]
+            limits = [tenancy.parts.get("storage", {}).get("storage") for tenancy in world.tenancies.values()]
             taken = sum(limit for limit in limits if isinstance(limit, int))
             return Capacity(world.cpu_milli, world.memory, world.storage, max(0, world.storage - taken))
 
