@@ -2,6 +2,7 @@
 through here, under the lease's lock; a lower generation than the site's is refused, after a clean too."""
 
 import contextlib
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -12,13 +13,15 @@ from . import files, lock, names, paths
 from .config import Config
 from .errors import Human, Refused, Stale
 
+By = Literal["end", "operator"]
+
 
 @dataclass(frozen=True)
 class Fence:
     """When the account was fenced, and whether its end or an operator did it."""
 
     at: float
-    by: Literal["end", "operator"]
+    by: By
 
 
 @dataclass(frozen=True)
@@ -122,22 +125,36 @@ def open_logins(config: Config, account: str, duration: float, generation: int, 
         return lease
 
 
-def mark(config: Config, account: str, generation: int | None, by: Literal["end", "operator"], now: float) -> Fence:
-    """Write the fence down before anything is cut; `generation` None is the site's own doing. An account unknown here
-    gets a fenced lease too, so that a late worker's lower generation is refused."""
-    with lock.lease(config, account):
-        known = read(config, account)
-        buried_at = buried(config, account)
-        seen = max(buried_at, known.generation if known else 0)
-        if generation is not None and generation < seen:
-            raise Stale(f"{account}: generation {generation} is lower than the site's {seen}")
-        if known is None and (generation is None or buried_at):
-            return Fence(now, by)
-        fence = known.fenced if known and known.fenced else Fence(now, by)
-        lease = replace(known or Lease(now, seen), generation=generation or seen, fenced=fence)
-        if lease != known:
-            write(config, account, lease)
-        return fence
+def mark(config: Config, account: str, generation: int | None, by: By, now: float) -> Fence | None:
+    """Write the fence down before anything is cut. Only under the lease's lock.
+
+    `generation` None is the site's own doing at an end: None when that end is no longer due. An account unknown here
+    gets a fenced lease too, so that a late worker's lower generation is refused.
+    """
+    known = read(config, account)
+    if generation is None:
+        if known is None or (not known.fenced and known.end > now):
+            return None
+        generation = known.generation
+    seen = max(buried(config, account), known.generation if known else 0)
+    if generation < seen:
+        raise Stale(f"{account}: generation {generation} is lower than the site's {seen}")
+    if known is None and seen:
+        return Fence(now, by)
+    fence = known.fenced if known and known.fenced else Fence(now, by)
+    fenced = replace(known or Lease(now, generation), generation=generation, fenced=fence)
+    if fenced != known:
+        # not synced here: the cut comes first, and after a power cut the end is due again
+        files.write(paths.lease(config, account), json.dumps(asdict(fenced)), sync=False)
+    return fence
+
+
+def settle(config: Config, accounts: list[str]) -> None:
+    """Make these accounts' last fences survive a power cut."""
+    for account in accounts:
+        with contextlib.suppress(FileNotFoundError), open(paths.lease(config, account)) as file:
+            os.fsync(file.fileno())
+    files.settle(config.state / "leases")
 
 
 def lift(config: Config, account: str, end: float, generation: int, now: float) -> Lease:

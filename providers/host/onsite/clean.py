@@ -1,0 +1,82 @@
+"""Remove what `leftovers` lists, the lease last: until then the site goes on refusing and fencing."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from . import access, account, fence, lease, ledger, leftovers, lock, meters, names, network, processes, storage
+from .config import Config
+from .errors import Refused
+from .run import run
+
+
+def clean(config: Config, account_id: str, generation: int, now: float) -> None:
+    """Refused while the account is in use. Each step may find its work done already."""
+    with lock.account(config, account_id):
+        shut(config, account_id, generation, now)
+        uid = leftovers.uid_of(config, account_id)
+        processes.kill(config, {account_id: uid})
+        parts(config, account_id)
+        if uid is not None:
+            of_uid(config, account_id, uid)
+        for path in leftovers.account_paths(config, account_id, uid):
+            take_away(Path(path))
+        meters.forget(config, account_id)
+        ledger.release(config, account_id)
+        lease.bury(config, account_id, generation)
+
+
+def shut(config: Config, account_id: str, generation: int, now: float) -> None:
+    """An account in use must have been fenced by somebody; one whose logins never opened is fenced here."""
+    with lease.changing(config, account_id, generation) as known:
+        if known is not None and known.logins == "open" and known.fenced is None and known.end > now:
+            raise Refused(f"{account_id}: is in use: fence it first")
+        if known is not None and known.fenced is None:
+            lease.mark(config, account_id, generation, "operator" if known.end > now else "end", now)
+        access.shut(config, account_id)
+
+
+def parts(config: Config, account_id: str) -> None:
+    """All five, in reverse; containers before the storage that they lie in."""
+    from . import containers
+
+    access.remove(config, account_id)
+    containers.remove(config, account_id)
+    network.remove(config, account_id)
+    storage.remove(config, account_id)
+    account.remove(config, account_id)
+
+
+def of_uid(config: Config, account_id: str, uid: int) -> None:
+    """What can lie outside the account's own folders."""
+    fence.drop_jobs(account_id, uid)
+    for path in list(leftovers.owned_files(config, account_id, uid)):
+        take_away(Path(path))
+    for entry in leftovers.ipc(config, account_id, uid):
+        kind, number = entry.split()
+        run(["ipcrm", {"shm": "-m", "sem": "-s", "msg": "-q"}[kind], number], check=False)
+    for name in (names.unix(account_id), str(uid)):
+        for path in ("/etc/subuid", "/etc/subgid"):
+            drop_rows(Path(path), name)
+    storage.drop_groups(config, list(leftovers.quota_groups(config, account_id, uid)))
+
+
+def drop_rows(path: Path, name: str) -> None:
+    """useradd may have written subordinate ids where the host's settings say so; userdel forgets those of a uid."""
+    from . import files
+
+    with contextlib.suppress(FileNotFoundError):
+        rows = path.read_text().splitlines(keepends=True)
+        kept = [row for row in rows if row.split(":")[0] != name]
+        if kept != rows:
+            files.write(path, "".join(kept), mode=path.stat().st_mode & 0o7777)
+
+
+def take_away(path: Path) -> None:
+    """A file, a link or a whole folder; links inside are never followed. Already gone is success."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=False)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

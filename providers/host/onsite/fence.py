@@ -1,0 +1,108 @@
+"""Nobody can use these accounts any more, and nothing is deleted. One batch, whoever calls: Tenure or the reaper.
+
+Order: written down and principals emptied, packets dropped, processes frozen and killed, stragglers by uid, cron and
+at. The cut never waits for an account's long work: whoever starts something reads the lease again afterwards.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import access, lease, ledger, lock, names, nft, processes
+from .config import Config
+from .errors import Refused, SiteFault
+
+CRONTABS = Path("/var/spool/cron/crontabs")
+AT_JOBS = (Path("/var/spool/cron/atjobs"), Path("/var/spool/cron/atspool"))
+
+
+def batch(config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By, now: float) -> list[dict[str, Any]]:
+    """Fence these accounts (id, generation or None for the site's own doing); one answer for each. One account's
+    fault spoils no other's fence."""
+    answers: dict[str, dict[str, Any]] = {}
+    marked: dict[str, lease.Fence] = {}
+    for account, generation in wanted:
+        try:
+            with lock.lease(config, account):
+                fence = lease.mark(config, account, generation, by, now)
+                if fence is None:
+                    answers[account] = failed(account, Refused(f"{account}: its end is not due"))
+                    continue
+                access.shut(config, account)
+                marked[account] = fence
+        except (SiteFault, OSError) as error:
+            answers[account] = failed(account, error)
+    problems = cut(config, list(marked))
+    with contextlib.suppress(FileNotFoundError):
+        lease.settle(config, list(marked))
+    for account, fence in marked.items():
+        problem = problems.get(account)
+        answers[account] = failed(account, problem) if problem else {"account": account, "at": fence.at}
+    return [answers[account] for account, _ in wanted]
+
+
+def cut(config: Config, accounts: list[str]) -> dict[str, Exception]:
+    """Drop their packets and kill their processes; what went wrong, by account."""
+    problems: dict[str, Exception] = {}
+    if not accounts:
+        return problems
+    try:
+        nft.drop(config, accounts)
+    except SiteFault as error:
+        problems.update(dict.fromkeys(accounts, error))
+    uids = uids_of(config, accounts)
+    try:
+        processes.kill(config, uids)
+    except (SiteFault, OSError):
+        problems.update(one_by_one(config, uids))
+    for account, uid in uids.items():
+        try:
+            drop_jobs(account, uid)
+        except OSError as error:
+            problems[account] = error
+    return problems
+
+
+def one_by_one(config: Config, uids: dict[str, int | None]) -> dict[str, Exception]:
+    """The batch did not die as one: find out whose processes are left."""
+    problems: dict[str, Exception] = {}
+    for account, uid in uids.items():
+        try:
+            if processes.alive(config, {account: uid}):
+                processes.kill(config, {account: uid})
+        except (SiteFault, OSError) as error:
+            problems[account] = error
+    return problems
+
+
+def uids_of(config: Config, accounts: list[str]) -> dict[str, int | None]:
+    """Each account's uid by the ledger, which outlives user and spec; None when it never had one."""
+    given = ledger.entries(config)
+    return {account: given.get(account) for account in accounts}
+
+
+def drop_jobs(account: str, uid: int | None) -> None:
+    """What cron and at would start later goes for good."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(CRONTABS / names.unix(account))
+    for job in at_jobs(uid):
+        with contextlib.suppress(FileNotFoundError):
+            job.unlink()
+
+
+def at_jobs(uid: int | None) -> list[Path]:
+    """at's files that are this uid's."""
+    found = []
+    for folder in AT_JOBS if uid is not None else ():
+        with contextlib.suppress(FileNotFoundError):
+            found += [Path(entry) for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == uid]
+    return found
+
+
+def failed(account: str, error: Exception) -> dict[str, Any]:
+    """One account's error, with the word for who acts next."""
+    kind = error.kind if isinstance(error, SiteFault) else "later"
+    remedy = error.remedy if isinstance(error, SiteFault) else ""
+    return {"account": account, "error": {"kind": kind, "message": str(error), "remedy": remedy}}

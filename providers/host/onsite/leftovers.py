@@ -1,0 +1,190 @@
+"""Everything at the site that belongs to an account, looked up by uid, name and label; nothing from our records is
+believed. A listing that fails counts as one leftover: shown empty, or not clean."""
+
+import contextlib
+import os
+import pwd
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from . import cgroups, fence, ledger, names, network, nft, paths, processes, storage
+from .config import Config
+from .errors import SiteFault
+
+Listing = Callable[[Config, str, "int | None"], Iterable[str]]
+ACCOUNT_FILES = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
+OPEN_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/dev/mqueue"), Path("/run/lock"))
+
+
+def listed(config: Config, account: str) -> list[dict[str, Any]]:
+    """What is left, each with its kind; `unlisted` marks a listing that failed."""
+    uid = uid_of(config, account)
+    found = []
+    for kind, listing in LISTINGS.items():
+        try:
+            found += [{"kind": kind, "what": what, "unlisted": False} for what in listing(config, account, uid)]
+        except (SiteFault, OSError, ValueError) as error:
+            found.append({"kind": kind, "what": str(error)[:300], "unlisted": True})
+    return found
+
+
+def uid_of(config: Config, account: str) -> int | None:
+    """By the ledger; by the host's users when that was lost."""
+    given = ledger.entries(config).get(account)
+    if given is None:
+        with contextlib.suppress(KeyError):
+            given = pwd.getpwnam(names.unix(account)).pw_uid
+    return given
+
+
+def running(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    left = processes.alive(config, {account: uid})
+    return [f"pid {pid}" for pid in sorted(left | cgroups.members(cgroups.everywhere(config, account)))]
+
+
+def user_rows(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """Rows of the user in the host's account files, as owner or as a member of a group."""
+    for path in ACCOUNT_FILES:
+        with contextlib.suppress(FileNotFoundError):
+            for row in Path(path).read_text().splitlines():
+                fields = row.split(":")
+                by_uid = path in ACCOUNT_FILES[:1] and uid is not None and fields[2:3] == [str(uid)]
+                if fields[0] in (names.unix(account), str(uid)) or by_uid:
+                    yield f"{path} {fields[0]}"
+                elif names.unix(account) in fields[-1].split(","):
+                    yield f"{path} {fields[0]} (member)"
+
+
+def account_paths(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """Files and folders that bear the account's name or uid."""
+    user = names.unix(account)
+    places = [
+        paths.principals(config, account),
+        paths.account(config, account),
+        paths.notice(config, account),
+        paths.ready(config, account),
+        paths.podman_run(config, account),
+        fence.CRONTABS / user,
+        Path("/var/mail") / user,
+        Path("/var/spool/mail") / user,
+        Path("/var/lib/systemd/linger") / user,
+        Path("/run/sudo/ts") / user,
+        Path("/var/lib/sudo/lectured") / user,
+    ]
+    if uid is not None:
+        places += [Path(f"/run/user/{uid}"), *fence.at_jobs(uid)]
+    return sorted({str(one.resolve().parent / one.name) for one in places if os.path.lexists(one)})
+
+
+def lease_file(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    return [str(path)] if (path := paths.lease(config, account)).exists() else []
+
+
+def slot(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    return [f"slot {given}"] if (given := ledger.slots(config).get(account)) else []
+
+
+def owned_files(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """Files of this uid or gid where anybody may write: known roots only, never across a mount."""
+    for root in OPEN_FOLDERS if uid is not None else ():
+        if root.is_dir():
+            yield from owned_below(root, uid, os.lstat(root).st_dev)
+
+
+def owned_below(folder: Path, uid: int | None, device: int) -> Iterable[str]:
+    """What in `folder` is this uid's; not into what is, that goes as a whole, nor onto another device."""
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            status = entry.stat(follow_symlinks=False)
+            if uid in (status.st_uid, status.st_gid):
+                yield entry.path
+            elif entry.is_dir(follow_symlinks=False) and status.st_dev == device:
+                yield from owned_below(Path(entry.path), uid, device)
+
+
+def ipc(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """System V shared memory, semaphores and queues: `uid cuid` follow their names in each table's header."""
+    for kind in ("shm", "sem", "msg"):
+        rows = [row.split() for row in Path(f"/proc/sysvipc/{kind}").read_text().splitlines()]
+        for row in rows[1:]:
+            entry = dict(zip(rows[0], row, strict=False))
+            if uid is not None and str(uid) in (entry["uid"], entry["cuid"]):
+                yield f"{kind} {row[1]}"
+
+
+def keyrings(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    for row in Path("/proc/key-users").read_text().splitlines():
+        if uid is not None and row.split(":")[0].strip() == str(uid):
+            yield f"keys of uid {uid}"
+
+
+def packet_filter(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    return nft.traces(config, account)
+
+
+def net(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    return network.traces(account)
+
+
+def groups(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    return [str(top) for top in cgroups.everywhere(config, account)]
+
+
+def mounts(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """Mount points in this process's view that lie in the account's storage or run folders."""
+    below = tuple(f"{one}/" for one in (paths.subvolume(config, account), paths.podman_run(config, account)))
+    for row in Path("/proc/self/mountinfo").read_text().splitlines():
+        target = row.split()[4]
+        if f"{target}/".startswith(below):
+            yield target
+
+
+def subvolumes(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """The account's subvolume or whatever bears its name, and those that the holder nested inside."""
+    storage.check_pool(config)
+    top = paths.subvolume(config, account)
+    if os.path.lexists(top):
+        yield str(top)
+        if storage.is_subvolume(top):
+            yield from (f"subvolume {one} in {top}" for one in storage.nested(config, storage.subvolume_id(top)))
+
+
+def quota_groups(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """The account's quota group, and those still counted in it."""
+    if uid is None:
+        return []
+    mine = storage.group(uid)
+    return [name for name, row in storage.groups(config).items() if name == mine or mine in row.parents]
+
+
+def containers(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    from . import containers as part
+
+    return part.leftovers(config, account)
+
+
+def meter(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    from . import meters
+
+    return [str(paths.egress(config))] if account in meters.load(config) else []
+
+
+LISTINGS: dict[str, Listing] = {
+    "process": running,
+    "user": user_rows,
+    "file": account_paths,
+    "owned file": owned_files,
+    "container": containers,
+    "ipc": ipc,
+    "keyring": keyrings,
+    "packet filter": packet_filter,
+    "network": net,
+    "cgroup": groups,
+    "mount": mounts,
+    "storage": subvolumes,
+    "quota group": quota_groups,
+    "meter": meter,
+    "slot": slot,
+    "lease": lease_file,
+}

@@ -1,0 +1,141 @@
+"""The site's one nft table: egress counted and cut per account, fenced accounts dropped, accounts apart.
+
+Egress is what comes out of an account's veth, to the outside or to this host: one named quota counts both.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import lock, names
+from .config import Config
+from .errors import Later
+from .run import run
+
+BASE = """
+add table inet {table}
+add set inet {table} members {{ type ifname; }}
+add set inet {table} fenced {{ type ifname; }}
+add map inet {table} egress {{ type ifname : verdict; }}
+add chain inet {table} forwarded {{ type filter hook forward priority filter - 10; policy accept; }}
+add chain inet {table} incoming {{ type filter hook input priority filter - 10; policy accept; }}
+add chain inet {table} outgoing {{ type filter hook output priority filter - 10; policy accept; }}
+add rule inet {table} forwarded iifname @fenced drop
+add rule inet {table} forwarded oifname @fenced drop
+add rule inet {table} forwarded iifname @members oifname @members drop
+add rule inet {table} forwarded iifname vmap @egress
+add rule inet {table} incoming iifname @fenced drop
+add rule inet {table} incoming iifname vmap @egress
+add rule inet {table} outgoing oifname @fenced drop
+"""
+
+MASQUERADE = """
+add chain inet {table} leaving {{ type nat hook postrouting priority srcnat; policy accept; }}
+add rule inet {table} leaving ip saddr {range} oifname != @members masquerade
+"""
+
+
+def base(config: Config) -> None:
+    """Make the table unless it is there; all of it or nothing."""
+    if there(config):
+        return
+    with lock.site(config):
+        if not there(config):
+            text = BASE + (MASQUERADE if config.masquerade else "")
+            apply(text.format(table=config.nft_table, range=config.net_range))
+
+
+def there(config: Config) -> bool:
+    return run(["nft", "list", "set", "inet", config.nft_table, "fenced"], check=False).code == 0
+
+
+def apply(text: str) -> None:
+    """One transaction."""
+    run(["nft", "-f", "-"], input=text)
+
+
+def add_account(config: Config, account: str, egress: int, used: int) -> None:
+    """Count the account's egress; an existing counter keeps what it has counted, and `used` starts a new one."""
+    table, quota, chain, veth = config.nft_table, names.quota(account), names.chain(account), names.veth(account)
+    apply(f"""
+add quota inet {table} {quota} {{ over {egress} bytes used {used} bytes; }}
+add chain inet {table} {chain}
+flush chain inet {table} {chain}
+add rule inet {table} {chain} quota name "{quota}" drop
+add element inet {table} members {{ "{veth}" }}
+add element inet {table} egress {{ "{veth}" : jump {chain} }}
+""")
+
+
+def remove_account(config: Config, account: str) -> None:
+    """Forget the account's veth, chain and counter; already gone is success. The drop of a fence goes too."""
+    table, chain, veth = config.nft_table, names.chain(account), names.veth(account)
+    steps = [
+        f'delete element inet {table} egress {{ "{veth}" }}',
+        f'delete element inet {table} members {{ "{veth}" }}',
+        f'delete element inet {table} fenced {{ "{veth}" }}',
+        f"delete chain inet {table} {chain}",
+        f"delete quota inet {table} {names.quota(account)}",
+    ]
+    if not there(config):
+        return
+    if run(["nft", "-f", "-"], input="\n".join(steps) + "\n", check=False).code != 0:
+        for step in steps:
+            run(["nft", "-f", "-"], input=step + "\n", check=False)
+    if left := traces(config, account):
+        raise Later(f"{account}: still in nft table {table}: {', '.join(left)}")
+
+
+def drop(config: Config, accounts: Iterable[str]) -> None:
+    """No packet of these accounts passes any more, in either direction. One transaction for all."""
+    veths = ", ".join(f'"{names.veth(account)}"' for account in accounts)
+    text = f"add element inet {config.nft_table} fenced {{ {veths} }}\n"
+    if run(["nft", "-f", "-"], input=text, check=False).code != 0:
+        base(config)
+        apply(text)
+
+
+def undrop(config: Config, account: str) -> None:
+    base(config)
+    veth = names.veth(account)
+    apply(
+        f'add element inet {config.nft_table} fenced {{ "{veth}" }}\n'
+        f'delete element inet {config.nft_table} fenced {{ "{veth}" }}\n'
+    )
+
+
+def objects(config: Config) -> list[dict[str, Any]]:
+    """All that is in the table, as nft's JSON has it."""
+    found: list[dict[str, Any]] = json.loads(run(["nft", "-j", "list", "table", "inet", config.nft_table]).out)[
+        "nftables"
+    ]
+    return found
+
+
+def quotas(config: Config) -> dict[str, tuple[int, int]]:
+    """For each account: bytes allowed and bytes used."""
+    ran = run(["nft", "-j", "list", "quotas", "table", "inet", config.nft_table], check=False)
+    if ran.code != 0:
+        return {}
+    rows = (one["quota"] for one in json.loads(ran.out)["nftables"] if "quota" in one)
+    return {row["name"].removeprefix("q_"): (row["bytes"], row.get("used", 0)) for row in rows}
+
+
+def elements(found: Iterable[Mapping[str, Any]], name: str) -> set[str]:
+    """Interfaces in the set or map `name`."""
+    for one in found:
+        held = one.get("set") or one.get("map")
+        if held and held["name"] == name:
+            return {entry[0] if isinstance(entry, list) else entry for entry in held.get("elem", [])}
+    return set()
+
+
+def traces(config: Config, account: str) -> list[str]:
+    """What of the account is in the table."""
+    if not there(config):
+        return []
+    found = objects(config)
+    left = [name for name in ("egress", "members", "fenced") if names.veth(account) in elements(found, name)]
+    for kind, name in (("chain", names.chain(account)), ("quota", names.quota(account))):
+        left += [name for one in found if one.get(kind, {}).get("name") == name]
+    return left

@@ -1,0 +1,186 @@
+"""The site's own end: a daemon that fences what is due by this host's clock, with Tenure dead or alive. It restores
+the limits of live accounts after a reboot, saves meters, and never deletes anything."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from . import cgroups, fence, files, lease, meters, paths, processes, restore
+from .config import Config
+from .errors import SiteFault
+
+TICK = 0.25
+SAVE_EVERY = 5.0
+WATCH_EVERY = 1.0
+RETRY_EVERY = 2.0
+
+
+@dataclass
+class Reaper:
+    """What the daemon remembers between two looks; all of it is on disk too, so it may die at any moment."""
+
+    config: Config
+    leases: dict[str, lease.Lease] = field(default_factory=dict)
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cut: dict[str, lease.Lease] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    folder: int = -1
+    save_at: float = 0.0
+    watch_at: float = 0.0
+    retry: dict[str, float] = field(default_factory=dict)
+    stopping: bool = False
+
+    def loop(self) -> None:
+        """Until SIGTERM."""
+        while not self.stopping:
+            self.turn()
+            ends = [one.end for one in self.leases.values() if not one.fenced]
+            pause = min([TICK, *(end - time.time() for end in ends)])
+            if pause > 0 and not self.stopping:
+                time.sleep(pause)
+
+    def turn(self) -> None:
+        """One look: ends first, then restoration, then upkeep."""
+        self.look()
+        self.enforce()
+        self.restore()
+        now = time.monotonic()
+        if now >= self.watch_at:
+            self.watch_at = now + WATCH_EVERY
+            self.watch()
+            beat(self.config)
+        if now >= self.save_at:
+            self.save_at = now + SAVE_EVERY
+            self.guarded("saving meters", lambda: meters.save(self.config))
+
+    def look(self) -> None:
+        """Read the leases that changed. One that cannot be read delays no other and lets nobody in."""
+        folder = os.stat(self.config.state / "leases").st_mtime_ns
+        if folder == self.folder:
+            return
+        present = lease.listed(self.config)
+        for account in present:
+            try:
+                status = os.stat(paths.lease(self.config, account))
+            except FileNotFoundError:
+                continue
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if self.seen.get(account) != stamp:
+                self.read(account)
+                self.seen[account] = stamp
+        for account in set(self.seen) - set(present):
+            for known in (self.seen, self.leases, self.cut, self.retry):
+                known.pop(account, None)
+            self.broken.discard(account)
+        self.folder = folder
+
+    def read(self, account: str) -> None:
+        try:
+            known = lease.read(self.config, account)
+        except SiteFault as error:
+            if account not in self.broken:
+                say(f"{account}: {error}: cut off until its lease can be read")
+            self.leases.pop(account, None)
+            self.broken.add(account)
+            return
+        self.broken.discard(account)
+        if known is not None:
+            self.leases[account] = known
+
+    def enforce(self) -> None:
+        """One batch for all whose end has come and all whose fence was not seen through."""
+        now = time.time()
+        due = [
+            account
+            for account, known in self.leases.items()
+            if (known.fenced or known.end <= now) and self.cut.get(account) != known and self.may_retry(account)
+        ]
+        if due:
+            answers = fence.batch(self.config, [(account, None) for account in due], "end", now)
+            for answer in answers:
+                self.take(answer)
+            first = min(self.leases[account].end for account in due)
+            say(f"fenced {len(due)}: begun {now - first:+.3f} s, done {time.time() - first:+.3f} s: {' '.join(due)}")
+        lost = [account for account in self.broken if account not in self.cut and self.may_retry(account)]
+        for account, problem in fence.cut(self.config, lost).items():
+            self.put_off(account, str(problem))
+        for account in lost:
+            if account not in self.retry:
+                self.cut[account] = lease.Lease(0.0, 0)
+
+    def take(self, answer: dict[str, Any]) -> None:
+        """Remember what the batch said about one account."""
+        account = answer["account"]
+        self.read(account)
+        if "error" in answer:
+            self.put_off(account, answer["error"]["message"])
+        elif account in self.leases:
+            self.cut[account] = self.leases[account]
+            self.retry.pop(account, None)
+
+    def may_retry(self, account: str) -> bool:
+        return time.monotonic() >= self.retry.get(account, 0.0)
+
+    def put_off(self, account: str, why: str) -> None:
+        say(f"{account}: {why}: again in {RETRY_EVERY:g} s")
+        self.retry[account] = time.monotonic() + RETRY_EVERY
+
+    def watch(self) -> None:
+        """A fenced account stays without processes, whatever was on its way when it was cut."""
+        tree = cgroups.tree()
+        for account in list(self.cut):
+            tops = tree.tops(cgroups.path(self.config, account))[:1]
+            if processes.holders(cgroups.members(tops)):
+                self.cut.pop(account)
+
+    def restore(self) -> None:
+        """Bring the limits of live accounts back, an account at a time so that no end waits for them."""
+        for account, known in list(self.leases.items()):
+            if known.logins != "open" or restore.ready(self.config, account) or not self.may_retry(account):
+                continue
+            try:
+                restore.account(self.config, account)
+                say(f"{account}: limits restored")
+            except (SiteFault, OSError) as error:
+                self.put_off(account, f"restoring limits: {error}")
+            self.look()
+            self.enforce()
+
+    def guarded(self, what: str, do: Any) -> None:
+        """Upkeep that fails is said aloud and tried again; it never stops the ends."""
+        try:
+            do()
+        except (SiteFault, OSError, ValueError) as error:
+            say(f"{what}: {error}")
+
+    def stop(self, signum: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+
+def beat(config: Config) -> None:
+    """Show `check` that the reaper lives."""
+    files.write(config.run / "reaper", f"{os.getpid()}\n", sync=False)
+
+
+def say(text: str) -> None:
+    """One line on the daemon's log."""
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def main(config: Config) -> int:
+    """Run until SIGTERM. Only one reaper per site: a second one waits its turn."""
+    from . import lock, site
+
+    site.folders(config)
+    with lock.held(config, "reaper", 30.0):
+        reaper = Reaper(config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, reaper.stop)
+        with contextlib.suppress(KeyboardInterrupt):
+            reaper.loop()
+    return 0
