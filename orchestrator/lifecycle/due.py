@@ -25,8 +25,33 @@ class Due:
     at: datetime
 
 
-def next_due(account: Account) -> Due | None:
-    """The earliest thing owed, or None (reclaimed; fenced by an operator with no end yet to come; held)."""
+def next_due(account: Account, paused: Due | None = None) -> Due | None:
+    """The earliest thing owed, or None (reclaimed; or held, with nothing but a reclaim to come).
+
+    `paused` is the work that failed last and when it may be tried again. It delays nothing else, and a warning or a
+    conversion that cannot be done before the end does not stand in the fence's way.
+    """
+    due = _paused(_due(account), paused)
+    if due is None or account.state not in USABLE or account.ends_at is None:
+        return due
+    if due.what in (Owed.WARN, Owed.CONVERT) and due.at >= account.ends_at:
+        return _paused(Due(Owed.FENCE, account.ends_at), paused)
+    return due
+
+
+def due_now(account: Account, now: datetime) -> Due | None:
+    """What is owed when `now` is the earliest at which anything can be done: past the end the fence comes first."""
+    due = next_due(account)
+    return None if due is None else next_due(account, Due(due.what, now))
+
+
+def _paused(due: Due | None, paused: Due | None) -> Due | None:
+    if due is None or paused is None or paused.what is not due.what:
+        return due
+    return Due(due.what, max(due.at, paused.at))
+
+
+def _due(account: Account) -> Due | None:
     match account.state:
         case State.REQUESTED | State.PROVISIONING:
             return Due(Owed.PROVISION, account.since)
@@ -41,7 +66,7 @@ def next_due(account: Account) -> Due | None:
 
 
 def _due_usable(account: Account) -> Due:
-    assert account.state in USABLE and account.ends_at is not None
+    assert account.ends_at is not None
     if account.reclaim_asked:
         return Due(Owed.FENCE, account.since)
     if account.convert_asked:

@@ -1,0 +1,51 @@
+"""Holders: the only personal data. Sealed as a whole, referred to by a keyed hash, erased without touching accounts."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from orchestrator.lifecycle.holder import Holder, HolderKind
+from orchestrator.store import tables
+from orchestrator.store.engine import Tx
+from orchestrator.store.errors import NotFound
+from orchestrator.store.sql import keyring
+from orchestrator.store.sql import put as put_row
+
+_table = tables.holders
+
+
+def ref(tx: Tx, sender: str, id: str) -> str:
+    """What stands for a sender's holder outside this table."""
+    return "h" + keyring(tx).mac("holder", f"{sender}\n{id}").hex()[:24]
+
+
+def put(tx: Tx, sender: str, holder: Holder) -> str:
+    """Keep what is known of a holder now; answers the reference for `accounts.add`."""
+    found = ref(tx, sender, holder.id)
+    sealed = keyring(tx).seal(json.dumps(asdict(holder)).encode(), _place(found))
+    put_row(tx, _table, {"ref": found, "sender": sender, "sealed": sealed, "erased_at": None})
+    return found
+
+
+def get(tx: Tx, ref: str) -> Holder | None:
+    """The holder, or None when it was erased or never known."""
+    row = tx.execute(select(_table).where(_table.c.ref == ref)).first()
+    if row is None or row.sealed is None:
+        return None
+    plain = json.loads(keyring(tx).unseal(row.sealed, _place(ref)))
+    return Holder(**plain | {"kind": HolderKind(plain["kind"])})
+
+
+def erase(tx: Tx, sender: str, id: str, at: datetime) -> str:
+    """Forget a holder by the sender's id; accounts and journal keep the reference, which says nothing. NotFound."""
+    found = ref(tx, sender, id)
+    if tx.execute(update(_table).where(_table.c.ref == found).values(sealed=None, erased_at=at)
+                  .returning(_table.c.ref)).first() is None:
+        raise NotFound(f"there is no holder {id!r} of sender {sender}")
+    return found
+
+
+def _place(ref: str) -> str:
+    return f"holders/{ref}"

@@ -1,0 +1,126 @@
+"""Vouchers by keyed hash. The code itself is told once, when it is made, and is nowhere in the database.
+
+A digest is of sender and code: two senders may use the same code, and neither can use the other's.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.voucher import Voucher, VoucherState, redeemable
+from orchestrator.store import tables
+from orchestrator.store.engine import Tx
+from orchestrator.store.errors import Conflict
+from orchestrator.store.seal import Keyring
+from orchestrator.store.sql import insert_new, keyring
+
+_table = tables.vouchers
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+_GROUPS, _GROUP = 5, 5
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherRow:
+    """A voucher with its sender, for lists."""
+
+    voucher: Voucher
+    sender: str
+    redeemed_at: datetime | None
+
+
+def digest(keys: Keyring, sender: str, code: str) -> str:
+    """What stands for the code of this sender (its id) in the database, 64 hex digits."""
+    return keys.mac("voucher", f"{sender}\n{code.strip()}").hex()
+
+
+def new_code() -> str:
+    """A code of 122 random bits in letters that are not confused when read aloud."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
+
+
+def issue(tx: Tx, sender: str, offer: str, count: int, valid_from: datetime, valid_until: datetime) -> list[str]:
+    """New vouchers of a sender (its id); answers their codes, which nobody can read again."""
+    codes = [new_code() for _ in range(count)]
+    import_(tx, sender, offer, codes, valid_from, valid_until)
+    return codes
+
+
+def import_(tx: Tx, sender: str, offer: str, codes: list[str], valid_from: datetime, valid_until: datetime) -> int:
+    """Take over codes made elsewhere; those already known are left as they are. Answers how many were new."""
+    if valid_until <= valid_from:
+        raise RuleError("bad_validity", "a voucher's validity ends after it begins")
+    fresh = {digest(keyring(tx), sender, code) for code in codes}
+    return sum(insert_new(tx, _table, {
+        "digest": found, "sender": sender, "offer": offer, "state": VoucherState.ISSUED.value,
+        "valid_from": valid_from, "valid_until": valid_until}) for found in sorted(fresh))
+
+
+def get(tx: Tx, digest: str, *, lock: bool = False) -> Voucher | None:
+    """The voucher, or None. With `lock` nobody else may redeem it until this transaction ends."""
+    query = select(_table).where(_table.c.digest == digest)
+    row = tx.execute(query.with_for_update() if lock else query).first()
+    return None if row is None else Voucher(row.digest, row.offer, VoucherState(row.state), row.valid_from,
+                                            row.valid_until)
+
+
+def redeem(tx: Tx, digest: str, at: datetime) -> Voucher:
+    """Lock the voucher and mark it redeemed. RuleError with the reason when it may not be redeemed now."""
+    voucher = redeemable(get(tx, digest, lock=True), at)
+    tx.execute(update(_table).where(_table.c.digest == digest).values(
+        state=VoucherState.REDEEMED.value, redeemed_at=at))
+    return voucher
+
+
+def take(tx: Tx, voucher: Voucher, sender: str, at: datetime) -> Voucher:
+    """Redeem a voucher that a trusted sender's payload describes: known from now on, redeemed.
+
+    Used before: RuleError `voucher_used`, unless it was restored since.
+    """
+    redeemable(voucher, at)
+    if insert_new(tx, _table, {
+            "digest": voucher.digest, "sender": sender, "offer": voucher.offer, "redeemed_at": at,
+            "state": VoucherState.REDEEMED.value, "valid_from": voucher.valid_from,
+            "valid_until": voucher.valid_until}):
+        return voucher
+    return redeem(tx, voucher.digest, at)
+
+
+def restore(tx: Tx, digest: str) -> None:
+    """Usable again: its account FAILED and is shown empty. Validity still counts."""
+    tx.execute(update(_table).where(_table.c.digest == digest, _table.c.state == VoucherState.REDEEMED.value)
+               .values(state=VoucherState.ISSUED.value, redeemed_at=None))
+
+
+def void(tx: Tx, digest: str) -> None:
+    """Nobody may redeem it any more. RuleError when it is unknown, Conflict when it was already redeemed."""
+    found = get(tx, digest, lock=True)
+    if found is None:
+        raise RuleError("voucher_unknown", "this voucher code is not known")
+    if found.state is VoucherState.REDEEMED:
+        raise Conflict("this voucher was already redeemed: fence or reclaim its account instead")
+    tx.execute(update(_table).where(_table.c.digest == digest).values(state=VoucherState.VOID.value))
+
+
+def expire(tx: Tx, now: datetime) -> int:
+    """Mark what was never redeemed in time. Answers how many."""
+    found = tx.execute(update(_table).where(
+        _table.c.state == VoucherState.ISSUED.value, _table.c.valid_until <= now,
+    ).values(state=VoucherState.EXPIRED.value).returning(_table.c.digest))
+    return len(found.all())
+
+
+def list_(tx: Tx, *, sender: str | None = None, state: VoucherState | None = None, limit: int = 100,
+          after: str | None = None) -> list[VoucherRow]:
+    """Vouchers by digest; `after` is the last digest of the page before."""
+    query = select(_table).order_by(_table.c.digest).limit(limit)
+    if sender is not None:
+        query = query.where(_table.c.sender == sender)
+    if state is not None:
+        query = query.where(_table.c.state == state.value)
+    if after is not None:
+        query = query.where(_table.c.digest > after)
+    return [VoucherRow(Voucher(row.digest, row.offer, VoucherState(row.state), row.valid_from, row.valid_until),
+                       row.sender, row.redeemed_at) for row in tx.execute(query)]
