@@ -24,8 +24,6 @@ class Paths:
     etc: str = "/etc/tenure-site"
     state: str = "/var/lib/tenure-site"
     run: str = "/run/tenure-site"
-    home: str = "/var/lib/tenure-operator"
-    """Home of the operator's login; holds only root-owned files."""
     sudoers: str = "/etc/sudoers.d/tenure-site"
     sshd_config: str = "/etc/ssh/sshd_config"
     sshd_drop_in: str = "/etc/ssh/sshd_config.d/50-tenure-site.conf"

@@ -167,12 +167,12 @@ def _rows(answer: object, what: str) -> list[Any]:
     return answer
 
 
-def _whole_or_gap(rest: Mapping[str, object], name: str) -> int | None:
+def _whole_or_gap(rest: Mapping[Any, object], name: str) -> int | None:
     value = rest.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _number_or_gap(rest: Mapping[str, object], name: str) -> float | None:
+def _number_or_gap(rest: Mapping[Any, object], name: str) -> float | None:
     value = rest.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
