@@ -39,7 +39,7 @@ def launcher(host: HostSettings) -> str:
 
 def program(host: HostSettings) -> str:
     """The program's own file, named by version: what still runs goes on reading the one it began with."""
-    return f"{host.paths.lib}/{zipapp.version()[:16]}.pyz"
+    return f"{host.paths.lib}/{zipapp.version()}.pyz"
 
 
 def config(host: HostSettings) -> str:
@@ -75,7 +75,7 @@ def folders(host: HostSettings) -> list[Folder]:
         Folder(host.paths.etc, 0o755),
         Folder(principals(host), 0o755),
         Folder(host.paths.state, 0o700),
-        Folder(host.paths.run, 0o755),
+        Folder(host.paths.run, 0o711),
     ]
 
 
@@ -88,7 +88,7 @@ def files(host: HostSettings, ca_public: str, operator_public: str) -> list[File
         "principals": principals(host),
         "operator_keys": operator_keys(host),
         "operator": operator_public,
-        "version": zipapp.version()[:16],
+        "version": zipapp.version(),
         "program": program(host),
     }
     plain = {**values, "serve": command(host, "serve"), "gate": command(host, "gate")}

@@ -47,7 +47,7 @@ def confirm(seen: str, site: str) -> None:
     """The version that answers must be the one installed."""
     if seen != version():
         raise NeedsHuman(
-            f"site {site}: version {seen[:12]} answers after {version()[:12]} was installed",
+            f"site {site}: version {seen} answers after {version()} was installed",
             remedy="see that nothing else on the host replaces the files, then prepare again",
         )
 

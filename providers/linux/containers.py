@@ -5,10 +5,10 @@ from providers.protocol import Fact, PartName, Spec
 
 
 class Containers(HostPart):
-    """Facts: containers, images."""
+    """Facts: cgroup, containers, images, models."""
 
     name: PartName = "containers"
-    identity: frozenset[str] = frozenset()
+    identity: frozenset[str] = frozenset({"cgroup"})
 
     def wanted(self, spec: Spec) -> dict[str, Fact]:
-        return {"containers": spec.containers, "images": list(spec.images)}
+        return {"containers": spec.containers, "images": sorted(spec.images), "models": sorted(spec.models)}

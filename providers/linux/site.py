@@ -191,4 +191,4 @@ class LinuxSite:
 
     def _version(self) -> Finding:
         there, ours = self._agent.hello().version, prepare.version()
-        return Finding("on-site program", there == ours, there[:12], f"tenure site prepare {self.name}")
+        return Finding("on-site program", there == ours, there, f"tenure site prepare {self.name}")

@@ -19,7 +19,7 @@ IDENTITY: Mapping[PartName, frozenset[str]] = {
     "account": frozenset({"user", "uid"}),
     "storage": frozenset({"subvolume", "subvolume_id"}),
     "network": frozenset({"netns", "address"}),
-    "containers": frozenset(),
+    "containers": frozenset({"cgroup"}),
     "access": frozenset({"login"}),
 }
 
@@ -39,7 +39,12 @@ def facts(part: PartName, spec: Spec, uid: int) -> dict[str, Fact]:
         },
         "storage": {"subvolume": f"/memory/{spec.account}", "subvolume_id": 256 + slot, "storage": spec.storage},
         "network": {"netns": user, "address": address, "rate": spec.rate, "egress": spec.egress},
-        "containers": {"containers": spec.containers, "images": list(spec.images)},
+        "containers": {
+            "cgroup": f"tenure/{spec.account}",
+            "containers": spec.containers,
+            "images": sorted(spec.images),
+            "models": sorted(spec.models),
+        },
         "access": {"login": user, "principals": f"/memory/principals/{user}"},
     }
     return every[part]
@@ -77,6 +82,8 @@ class MemoryPart:
     def remove(self, spec: Spec) -> None:
         def take(world: World) -> None:
             tenancy = world.tenancies.get(spec.account)
+            if tenancy is not None and tenancy.usable:
+                raise Refused(f"account {spec.account}: is in use: fence it first")
             if tenancy is None or (self.name == "storage" and spec.account in world.faults.sticky):
                 return
             if self.name == "access":

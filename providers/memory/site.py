@@ -174,8 +174,8 @@ class MemorySite:
             checked_generation(generation)
             _not_lower(world, account, generation)
             tenancy = world.tenancies.get(account)
-            if tenancy is not None and tenancy.fenced_at is None:
-                raise Refused(f"account {account}: is not fenced, so nothing of it is removed")
+            if tenancy is not None and tenancy.usable:
+                raise Refused(f"account {account}: is in use: fence it first")
             world.tombstones[account] = generation
             if tenancy is not None and account in world.faults.sticky:
                 tenancy.parts = {part: seen for part, seen in tenancy.parts.items() if part == "storage"}
