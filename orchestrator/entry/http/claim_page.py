@@ -152,7 +152,8 @@ def show_left(left: timedelta, lang: Language) -> str:
     seconds = int(left.total_seconds())
     values = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
     first = next((at for at, value in enumerate(values) if value), 3)
-    return " ".join(f"{value}{unit}" for value, unit in zip(values[first:first + 2], _UNITS[lang][first:], strict=False))
+    units = _UNITS[lang]
+    return " ".join(f"{values[at]}{units[at]}" for at in range(first, min(first + 2, 4)))
 
 
 def connection(account: Account, credential: Credential, zone: tzinfo) -> Connection:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.entry.http.meters import Meters
 from orchestrator.entry.http.problems import Problem
 
 MAX_BODY = 64 * 1024
@@ -55,8 +56,8 @@ class HideClaims(logging.Filter):
 class Outermost:
     """ASGI: one access line for each request, security headers on each answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+        self._app, self._meters = app, meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,8 +78,9 @@ class Outermost:
         try:
             await self._app(scope, receive, sending)
         finally:
-            took = (time.perf_counter() - began) * 1000
-            log.info("%s %s %d %.1f ms", scope["method"], hide(scope["path"]), status, took)
+            took = time.perf_counter() - began
+            self._meters.answered(scope["method"], getattr(scope.get("route"), "path", "none"), status, took)
+            log.info("%s %s %d %.1f ms", hide(scope["method"]), hide(scope["path"]), status, took * 1000)
 
 
 _ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"),

@@ -15,7 +15,8 @@ from orchestrator.lifecycle.errors import RuleError
 
 _RESERVED = frozenset({"root", "admin", "daemon", "nobody", "sshd", "sudo", "toor", "wheel", "tenure"})
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@-]{0,126}[A-Za-z0-9])?")
-_MAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+_MAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
+                   r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
 _PUNCTUATION = frozenset(" .,'’·•-()（）、，")
 _WIDE_BRACKETS = str.maketrans("（），", "(),")
 _MIXES_WITH_LATIN = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC"})
@@ -32,7 +33,7 @@ def plain_id(text: str) -> str:
 
 
 def person_name(text: str) -> str:
-    """A name of a person or a firm, in any one script (or Chinese, Japanese, Korean beside Latin). Raises ValueError."""
+    """A name of a person or a firm, in any one script (or Chinese, Japanese, Korean with Latin). Raises ValueError."""
     if text != text.strip() or not text or text[0] in "-.":
         raise ValueError("must not be empty nor begin or end with a space, '-' or '.'")
     plain = text.translate(_WIDE_BRACKETS)

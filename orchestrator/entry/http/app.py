@@ -1,0 +1,33 @@
+"""The web app: every door, put together around one context."""
+
+import logging
+
+from fastapi import FastAPI
+
+from orchestrator.entry.http import accounts, claims, documents, health, hooks, problems, refusals
+from orchestrator.entry.http.desk import Limits, desk
+from orchestrator.entry.http.intake import HideClaims, Outermost
+from orchestrator.entry.http.meters import Meters
+from orchestrator.flows.context import Context
+
+DESCRIPTION = """Tenure turns a redeemed computing-power voucher into a time-boxed compute account.
+Voucher platforms sign what they send (Standard Webhooks); people and programs of the operator use bearer tokens.
+Every refusal is `application/problem+json` with a stable `code`."""
+
+
+def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
+    """The doors of one Tenure. Serve it with any ASGI server; `limits` is for tests and for sites of another size."""
+    app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
+                  openapi_url="/openapi.json", redirect_slashes=False)
+    shared, meters = desk(ctx, limits or Limits()), Meters()
+    for routes in (hooks.routes(shared), accounts.routes(shared), claims.routes(shared),
+                   health.routes(shared, meters)):
+        app.include_router(routes)
+    problems.install(app)
+    refusals.install(app)
+    documents.install(app)
+    app.add_middleware(Outermost, meters=meters)
+    server_log = logging.getLogger("uvicorn.access")
+    if not any(isinstance(one, HideClaims) for one in server_log.filters):
+        server_log.addFilter(HideClaims())
+    return app

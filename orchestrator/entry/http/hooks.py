@@ -1,0 +1,142 @@
+"""The doors that voucher platforms use: signed redemptions and signed contracts (Standard Webhooks)."""
+
+import hashlib
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from orchestrator.entry.http.desk import Desk
+from orchestrator.entry.http.documents import accepts, refusals
+from orchestrator.entry.http.intake import RawBody
+from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed, parse
+from orchestrator.entry.http.problems import Problem
+from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
+from orchestrator.flows.claim import claim_url
+from orchestrator.flows.redeem import Redeem, redeem
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.holder import Holder
+from orchestrator.store import redemptions, senders
+from orchestrator.store.senders import Sender
+
+MOST_UNNAMED = 64
+"""With more senders than this, each says its name: the cost of trying everybody's secret stays bounded."""
+
+
+class RedemptionAccepted(BaseModel):
+    """The answer to a redemption and to every repetition of it, byte for byte."""
+
+    account: str = Field(examples=["a2b3c4d5e6"])
+    address: str = Field(description="where the account can be read, with a token")
+    claim_url: str = Field(description="for the holder; keep it as you would a password until it is claimed")
+
+
+class ContractAccepted(BaseModel):
+    """The contract is written down; what comes of it arrives as a callback."""
+
+    account: str
+    contract: str
+    address: str
+
+
+def routes(desk: Desk) -> APIRouter:
+    """Both doors."""
+    router = APIRouter(tags=["webhooks"])
+
+    @router.post("/v1/redemptions", status_code=202, response_model=RedemptionAccepted, operation_id="redeem",
+                 summary="A voucher was redeemed", responses=refusals(400, 401, 409, 413, 422, 429, 503),
+                 openapi_extra=accepts(VoucherRedeemed, signed=True))
+    async def redemptions_door(request: Request, raw: RawBody) -> Response:
+        envelope = await _envelope(desk, request)
+        return JSONResponse(await desk.lanes.write(_redeem, desk, envelope, raw), 202)
+
+    @router.post("/v1/contracts", status_code=202, response_model=ContractAccepted, operation_id="signContract",
+                 summary="A rental contract was signed", responses=refusals(400, 401, 404, 409, 413, 422, 429, 503),
+                 openapi_extra=accepts(ContractSigned, signed=True))
+    async def contracts_door(request: Request, raw: RawBody) -> Response:
+        envelope = await _envelope(desk, request)
+        return JSONResponse(await desk.lanes.write(_contract, desk, envelope, raw), 202)
+
+    return router
+
+
+async def _envelope(desk: Desk, request: Request) -> Envelope:
+    try:
+        return open_envelope(request)
+    except Unsigned as error:
+        await desk.lanes.write(desk.refusals.note, desk.ctx, error.code, "webhook", "unknown")
+        raise _unsigned(error) from error
+
+
+def _unsigned(error: Unsigned) -> Problem:
+    return Problem(401, error.code, str(error))
+
+
+def _verified(desk: Desk, envelope: Envelope, raw: bytes) -> Sender:
+    """Who signed this. Raises Problem 401 (journalled) or 429."""
+    now = desk.ctx.clock()
+    try:
+        check_time(envelope, now)
+        sender = _signer(desk, envelope, raw)
+    except Unsigned as error:
+        desk.refusals.note(desk.ctx, error.code, "webhook", "unknown")
+        raise _unsigned(error) from error
+    wait = desk.senders.take(sender.id, time.monotonic())
+    if wait:
+        raise Problem(429, "too_many_requests", f"sender {sender.name} sends too much at once", retry_after=wait)
+    return sender
+
+
+def _signer(desk: Desk, envelope: Envelope, raw: bytes) -> Sender:
+    now = desk.ctx.clock()
+    with desk.ctx.store.read() as tx:
+        known = [one for one in senders.list_(tx) if envelope.sender in (None, one.name, one.id)]
+        if envelope.sender is None and len(known) > MOST_UNNAMED:
+            raise Unsigned("sender_unnamed", "name the sender: append ?sender=NAME to the address")
+        secrets = [(one, senders.secrets(tx, one.id, now)) for one in known]
+    found = [one for one, its_secrets in secrets if signed_by(envelope, raw, its_secrets)]
+    if len(found) != 1:
+        raise Unsigned("signature_wrong", "the signature is not right for this body, id, timestamp and sender")
+    return found[0]
+
+
+def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
+    sender = _verified(desk, envelope, raw)
+    body_hash = hashlib.sha256(raw).hexdigest()
+    with desk.ctx.store.read() as tx:
+        earlier = redemptions.find(tx, sender.id, envelope.event)
+    if earlier is not None:
+        if earlier.body_hash != body_hash:
+            raise RuleError("event_reused", f"event {envelope.event!r} came before with another body")
+        return _answer(desk, earlier.account)
+    data = parse(VoucherRedeemed, raw).data
+    _only_what_is_theirs(sender, data.model_fields_set)
+    holder = Holder(id=data.holder.id, name=data.holder.name, kind=data.holder.kind, email=data.holder.email,
+                    entity=data.holder.entity)
+    accepted = redeem(desk.ctx, sender, Redeem(
+        event=envelope.event, body_hash=body_hash, voucher=data.voucher, holder=holder, offer=data.offer,
+        hours=data.hours, valid_from=data.valid_from, valid_until=data.valid_until,
+        ssh_public_key=data.ssh_public_key))
+    return _answer(desk, accepted.account)
+
+
+def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
+    theirs = given & {"hours", "valid_from", "valid_until"}
+    if theirs and sender.trusts != "payload":
+        raise Problem(400, "bad_body", f"data.{min(theirs)}: is not this sender's to say: the voucher says it")
+
+
+def _answer(desk: Desk, account: str) -> dict[str, Any]:
+    return {"account": account, "address": _address(desk, account), "claim_url": claim_url(desk.ctx, account)}
+
+
+def _address(desk: Desk, account: str) -> str:
+    return f"{desk.ctx.settings.base_url}/v1/accounts/{account}"
+
+
+def _contract(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
+    sender = _verified(desk, envelope, raw)
+    data = parse(ContractSigned, raw).data
+    raise NotImplementedError(f"{sender} {data}")
