@@ -1,0 +1,141 @@
+"""The confined shell of a login: what bubblewrap is told, and what lies in its /etc.
+
+Own PID, IPC, UTS, cgroup and mount namespaces, the account's network; read-only /usr and a few files of /etc; home,
+/tmp, /var/tmp and /dev/shm from the account's subvolume, so inside its quota; no capability, no way to gain one.
+
+bubblewrap starts as root and makes no user namespace: hosts may forbid those, and files keep their owners. The terminal
+stays the login's own (`--new-session` would take job control away); the filter denies typing into it for somebody else.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import names, paths, seccomp
+from .config import Config
+from .errors import Human
+from .spec import Account
+
+BIN = "/run/tenure/bin"
+DOOR = "/run/tenure/door"
+PATH = f"/usr/local/bin:/usr/bin:/bin:{BIN}"
+ETC = (
+    *("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates"),
+    *("localtime", "timezone", "services", "protocols", "terminfo", "inputrc", "bash.bashrc", "magic", "mime.types"),
+    *("resolv.conf", "gai.conf", "pki", "vim", "nanorc", "perl", "python3", "python3.11", "fonts", "gitconfig"),
+)
+KEPT = ("TERM", "LANG", "LANGUAGE", "TZ", "COLORTERM")
+"""Variables of the login that reach the shell, with those that begin with LC_."""
+SFTP = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
+
+
+@dataclass
+class Fed:
+    """Small files that exist in the sandbox alone; each is handed over as an open descriptor."""
+
+    handles: list[int] = field(default_factory=list)
+
+    def hold(self, content: bytes) -> str:
+        """The number of a descriptor from which bubblewrap reads `content`."""
+        handle = os.memfd_create("tenure")
+        os.write(handle, content)
+        os.lseek(handle, 0, os.SEEK_SET)
+        self.handles.append(handle)
+        return str(handle)
+
+
+def argv(
+    config: Config, account: Account, command: Sequence[str], client: str | None, door: Path
+) -> tuple[list[str], list[int]]:
+    """What to start for `command`, and the descriptors that it must inherit. `client` is the text of `container`."""
+    fed = Fed()
+    words = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    words += ["--hostname", host(config), *root(), *etc(config, account, fed), *storage(config, account)]
+    for model in account.spec.models:
+        if model in config.models:
+            words += ["--ro-bind", str(config.models[model]), f"/models/{model}"]
+    if client is not None:
+        words += ["--perms", "0755", "--ro-bind-data", fed.hold(client.encode()), f"{BIN}/container"]
+        words += ["--ro-bind", str(door), DOOR]
+    words += ["--remount-ro", "/", "--chdir", home(account), "--seccomp", fed.hold(seccomp.shell())]
+    # Through a descriptor, as the holder can read the arguments of their first process: no path of the host in them.
+    told = fed.hold("".join(f"{word}\0" for word in words).encode())
+    uid = str(account.uid)
+    drop = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    outer = ["nsenter", f"--net={paths.netns(account.id)}", "bwrap", "--args", told]
+    return [*outer, "--", *drop, "--no-new-privs", "--", *command], fed.handles
+
+
+def host(config: Config) -> str:
+    """The site's name where a prompt shows the host's."""
+    return "".join(one for one in config.site if one.isascii() and (one.isalnum() or one in "-."))[:60] or "site"
+
+
+def home(account: Account) -> str:
+    return f"/home/{names.unix(account.id)}"
+
+
+def root() -> Iterator[str]:
+    """The host's programs and libraries, read-only, and fresh /proc and /dev."""
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            yield from ("--symlink", os.readlink(path), str(path))
+        elif path.is_dir():
+            yield from ("--ro-bind", str(path), str(path))
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for name in ("/etc", "/etc/ssl", "/home", "/models", "/run", "/run/tenure", BIN, "/var"):
+        yield from ("--perms", "0755", "--dir", name)
+
+
+def storage(config: Config, account: Account) -> Iterator[str]:
+    """Everything that can be written lies in the account's subvolume."""
+    for source, target in (
+        (paths.home(config, account.id), home(account)),
+        (paths.tmp(config, account.id), "/tmp"),  # noqa: S108 - the account's own
+        (paths.vartmp(config, account.id), "/var/tmp"),  # noqa: S108 - the account's own
+        (paths.shm(config, account.id), "/dev/shm"),  # noqa: S108 - the account's own
+    ):
+        yield from ("--bind", str(source), target)
+    yield from ("--symlink", home(account).lstrip("/"), "/work")
+
+
+def etc(config: Config, account: Account, fed: Fed) -> Iterator[str]:
+    """The files of /etc that programs need, and our own where the host's would tell of other accounts."""
+    for name in ETC:
+        if Path("/etc", name).exists():
+            yield from ("--ro-bind", str(Path("/etc", name).resolve()), f"/etc/{name}")
+    user, uid = names.unix(account.id), account.uid
+    nobody = "/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    own = {
+        "passwd": f"{user}:x:{uid}:{uid}::{home(account)}:{shell()}\nroot:x:0:0:root:/root:{nobody}",
+        "group": f"root:x:0:\ntty:x:5:\n{user}:x:{uid}:\nnogroup:x:65534:\n",
+        "hosts": f"127.0.0.1 localhost {host(config)}\n::1 localhost\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+        "hostname": f"{host(config)}\n",
+        "profile": f"export PATH={PATH}\n[ ! -r /etc/bash.bashrc ] || . /etc/bash.bashrc\n",
+    }
+    for name, content in own.items():
+        yield from ("--perms", "0644", "--ro-bind-data", fed.hold(content.encode()), f"/etc/{name}")
+
+
+def shell() -> str:
+    return next((path for path in ("/usr/bin/bash", "/bin/bash") if Path(path).exists()), "/bin/sh")
+
+
+def variables(account: Account, given: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of the shell: nothing of root's, of the holder's login only how to show text."""
+    kept = {name: value for name, value in given.items() if name in KEPT or name.startswith("LC_")}
+    user = names.unix(account.id)
+    own = {"HOME": home(account), "USER": user, "LOGNAME": user, "SHELL": shell(), "PATH": PATH}
+    return {**kept, **own}
+
+
+def sftp() -> str:
+    """The host's SFTP server; run confined it serves the holder's own files. Human when there is none."""
+    found = next((path for path in SFTP if Path(path).exists()), None)
+    if found is None:
+        raise Human("this host has no sftp-server", "apt-get install openssh-sftp-server")
+    return found
