@@ -70,7 +70,7 @@ def remove(config: Config, account: str) -> None:
             shutil.rmtree(folder)
 
 
-def leftovers(config: Config, account: str) -> list[str]:
+def traces(config: Config, account: str) -> list[str]:
     """What of the account's containers is still here."""
     found = [str(folder) for folder in belongings(config, account) if os.path.lexists(folder)]
     found += [point for folder in belongings(config, account) for point in mounts(folder)]
