@@ -7,36 +7,39 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
 from orchestrator.store.seal import Keyring
-from providers.protocol import Site, SiteError, Spec
+from providers.protocol import Site, Spec
 
 
 class Difference(Protocol):
-    """One resource that a preview would touch."""
+    """One resource that a preview or refresh would touch."""
+
+    @property
+    def resource(self) -> str: ...
 
     @property
     def op(self) -> str: ...
 
     @property
-    def part(self) -> str: ...
+    def details(self) -> Sequence[str]: ...
 
 
 class AccountStacks(Protocol):
-    """One Pulumi stack per account. Errors are the sites' own (TryLater, NeedsHuman, Refused)."""
+    """What flows ask of `stacks.runner.Stacks`: one Pulumi stack per account."""
 
-    def up(self, account: str, spec: Spec, site: str) -> object: ...
+    def up(self, account: str, spec: Spec, site: Site) -> object: ...
 
-    def preview(self, account: str, spec: Spec, site: str) -> Sequence[Difference]: ...
+    def preview(self, account: str, spec: Spec, site: Site) -> Sequence[Difference]: ...
 
-    def refresh(self, account: str, spec: Spec, site: str) -> object: ...
+    def refresh(self, account: str, spec: Spec, site: Site) -> object: ...
 
-    def destroy(self, account: str, spec: Spec, site: str) -> object: ...
+    def destroy(self, account: str, spec: Spec, site: Site) -> object: ...
+
+    def remove(self, account: str) -> None: ...
 
 
 class SitePool:
@@ -90,7 +93,6 @@ class Context:
     clock: Callable[[], datetime]
     worker: str
     settings: Settings
-    signer: Ed25519PrivateKey
     home: Path
     wake: threading.Event = field(default_factory=threading.Event)
 
@@ -103,8 +105,3 @@ def spec_of(account: Account, offer: Offer | None = None) -> Spec:
         storage=want.storage, rate=want.rate, egress=want.egress, images=want.images, models=want.models,
         accelerators=dict(want.accelerators),
     )
-
-
-def site_error(error: Exception) -> bool:
-    """Whether a site or stack said so itself, as opposed to a fault of ours."""
-    return isinstance(error, SiteError)

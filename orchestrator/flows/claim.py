@@ -1,0 +1,146 @@
+"""The claim: a credential for the holder's own key, minted when it is asked for; it ends with the lease."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+from orchestrator.flows.callbacks import text
+from orchestrator.flows.context import Context, spec_of
+from orchestrator.flows.effects import commit, effect
+from orchestrator.lifecycle.account import USABLE, Account, State
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.store import accounts, claims, journal
+from orchestrator.store.claims import Claim
+from orchestrator.store.engine import Tx
+from orchestrator.store.seal import Keyring
+from providers.protocol import Credential, Refused
+
+SMALLEST_RSA = 3072
+LONGEST_KEY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class HolderKey:
+    """A public key as OpenSSH writes it, without its comment."""
+
+    line: str
+    fingerprint: str
+
+
+def claim_token(keyring: Keyring, account: str) -> str:
+    """The secret part of a claim link: a keyed hash, so nothing is stored and every repetition answers the same."""
+    mac = keyring.mac("claim", account)
+    return f"{account}.{base64.urlsafe_b64encode(mac[:24]).decode().rstrip('=')}"
+
+
+def account_of(keyring: Keyring, token: str) -> str | None:
+    """The account of a claim link, or None when it is not one of ours."""
+    account = token.partition(".")[0]
+    expected = claim_token(keyring, account)
+    return account if hmac.compare_digest(token.encode(), expected.encode()) else None
+
+
+def claim_url(ctx: Context, account: str) -> str:
+    """The link that a holder opens."""
+    return f"{ctx.settings.base_url}/claim/{claim_token(ctx.keyring, account)}"
+
+
+def checked_key(written: str) -> HolderKey:
+    """The key when it is one line of an OpenSSH public key that we take; else RuleError `bad_key`."""
+    words = written.strip().split()
+    if len(written) > LONGEST_KEY or len(written.strip().splitlines()) != 1 or len(words) < 2:
+        raise RuleError("bad_key", "give one line of an OpenSSH public key, as in id_ed25519.pub")
+    line = f"{words[0]} {words[1]}"
+    try:
+        key = load_ssh_public_key(line.encode())
+    except (ValueError, UnsupportedAlgorithm) as unusable:
+        raise RuleError("bad_key", "this is not an OpenSSH public key that can be read") from unusable
+    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise RuleError("bad_key", "use an Ed25519, ECDSA or RSA key")
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < SMALLEST_RSA:
+        raise RuleError("bad_key", f"an RSA key needs at least {SMALLEST_RSA} bits; Ed25519 is better")
+    digest = hashlib.sha256(base64.b64decode(words[1])).digest()
+    return HolderKey(line, "SHA256:" + base64.b64encode(digest).decode().rstrip("="))
+
+
+def claim(ctx: Context, account_id: str, public_key: str) -> Credential:
+    """The credential of this account for this key; the same key gets the same answer until the end moves.
+
+    RuleError: bad_key, not_found, not_ready, fenced, ended, failed; KeyTaken when another key claimed first.
+    """
+    key = checked_key(public_key)
+    account, kept = commit("claim.pin", ctx.store, lambda tx: _pin(ctx, tx, account_id, key))
+    if kept is not None:
+        return kept
+    assert account.ends_at is not None
+    site = ctx.sites.get(account.site)
+    try:
+        fresh = effect("claim.issue", site.issue, spec_of(account), key.line, account.ends_at)
+    except Refused as closed:
+        raise RuleError("fenced", f"account {account_id}: the site has closed its logins") from closed
+    return commit("claim.keep", ctx.store, lambda tx: _keep(ctx, tx, account, key, fresh))
+
+
+def _pin(ctx: Context, tx: Tx, account_id: str, key: HolderKey) -> tuple[Account, Credential | None]:
+    """The first key wins, before anything is minted."""
+    account = accounts.get(tx, account_id)
+    if account is None:
+        raise RuleError("not_found", "there is no such account")
+    if account.state not in USABLE:
+        raise _refusal(account)
+    known = claims.get(tx, account_id)
+    if known is None or known.fingerprint != key.fingerprint:
+        claims.put(tx, Claim(account_id, key.fingerprint, key.line, {}, ctx.clock()))
+        return account, None
+    return account, _current(known, account)
+
+
+def _current(known: Claim, account: Account) -> Credential | None:
+    """What was minted for the end that is in force now."""
+    if known.credential.get("for_end") != text(account.ends_at):
+        return None
+    return from_json(known.credential)
+
+
+def _keep(ctx: Context, tx: Tx, account: Account, key: HolderKey, fresh: Credential) -> Credential:
+    """Two claims at once mint twice; both are told what was kept first."""
+    known = claims.get(tx, account.id)
+    first = _current(known, account) if known else None
+    if first is not None:
+        return first
+    claims.put(tx, Claim(account.id, key.fingerprint, key.line, to_json(fresh) | {"for_end": text(account.ends_at)},
+                         ctx.clock()))
+    journal.write(tx, "account.claimed", account.id, "holder", fingerprint=key.fingerprint)
+    return fresh
+
+
+def to_json(credential: Credential) -> dict[str, Any]:
+    """The credential as the store keeps it and doors answer it."""
+    return {"certificate": credential.certificate, "login": credential.login, "port": credential.port,
+            "host_keys": list(credential.host_keys), "expires": text(credential.expires)}
+
+
+def from_json(plain: Mapping[str, Any]) -> Credential:
+    """The credential back."""
+    return Credential(plain["certificate"], plain["login"], plain["port"], tuple(plain["host_keys"]),
+                      datetime.fromisoformat(plain["expires"]))
+
+
+def _refusal(account: Account) -> RuleError:
+    match account.state:
+        case State.REQUESTED | State.PROVISIONING:
+            return RuleError("not_ready", f"account {account.id} is being made; try again in some seconds")
+        case State.FAILED:
+            return RuleError("failed", f"account {account.id} could not be made; the voucher is given back")
+        case State.FENCED:
+            return RuleError("fenced", f"account {account.id} is fenced")
+        case _:
+            return RuleError("ended", f"account {account.id} has ended")

@@ -1,0 +1,79 @@
+"""A later (or earlier) end. In the last second the site's answer to `arm` decides, and the database records it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from orchestrator.flows import operate, placement
+from orchestrator.flows.callbacks import text
+from orchestrator.flows.context import Context, spec_of
+from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.fence import save as save_fenced
+from orchestrator.lifecycle.account import USABLE, Account, FencedBy
+from orchestrator.lifecycle.contract import OPEN_END
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.store import accounts, capacity, journal
+from orchestrator.store.accounts import Claimed
+from orchestrator.store.engine import Tx
+from providers.protocol import AlreadyFenced
+
+
+def extend(ctx: Context, account_id: str, *, to: datetime | None = None, by: timedelta | None = None, actor: str,
+           why: str = "") -> Account:
+    """Move the end `to` an instant or `by` a time (one of them). Answers the account as it is then.
+
+    RuleError: not_found, bad_end, not_usable, being_converted, no_capacity, already_fenced (the site was first).
+    Busy when a worker has it at this moment.
+    """
+    if (to is None) == (by is None):
+        raise RuleError("bad_end", "say either until when or by how much")
+    claimed = operate.take(ctx, "extend.claim", account_id)
+    with operate.giving_back(ctx, claimed):
+        return _extend(ctx, claimed, to, by, actor, why)
+
+
+def _extend(ctx: Context, claimed: Claimed, to: datetime | None, by: timedelta | None, actor: str,
+            why: str) -> Account:
+    account = claimed.account
+    if account.state not in USABLE or account.ends_at is None:
+        raise RuleError("not_usable", f"account {account.id} is {account.state}: only a usable account has an end to"
+                                      " move")
+    if account.convert_asked or account.reclaim_asked:
+        raise RuleError("being_converted", f"account {account.id} is being converted or taken back")
+    end = _end(ctx, account.ends_at, to, by)
+    site = ctx.sites.get(account.site)
+    with ctx.store.read() as tx:
+        fits = end <= account.ends_at or capacity.fits_longer(tx, account.id, placement.held_until(account.offer, end),
+                                                              ctx.clock())
+    if not fits:
+        raise RuleError("no_capacity", f"others hold the place of account {account.id} by then")
+    answer = effect("extend.arm", site.arm, spec_of(account), end, claimed.generation)
+    if isinstance(answer, AlreadyFenced):
+        by_whom = FencedBy(answer.by)
+        commit("extend.save", ctx.store, lambda tx: save_fenced(tx, claimed, answer.at, by_whom, ctx.clock(),
+                                                                f"site:{account.site}"))
+        raise RuleError("already_fenced", f"account {account.id} was fenced at its site at {text(answer.at)}")
+    done = commit("extend.save", ctx.store, lambda tx: _save(ctx, tx, claimed, end, actor, why))
+    operate.take_notice_down(ctx, account)
+    ctx.wake.set()
+    return done
+
+
+def _end(ctx: Context, now_ends: datetime, to: datetime | None, by: timedelta | None) -> datetime:
+    try:
+        end = to if to is not None else now_ends + (by or timedelta())
+    except OverflowError as beyond:
+        raise RuleError("bad_end", "that is beyond the end of the calendar") from beyond
+    if end.tzinfo is None or end <= ctx.clock() or end > OPEN_END:
+        raise RuleError("bad_end", f"{end.isoformat()} is not an end: it must be in the future and have a time zone")
+    return end
+
+
+def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, actor: str, why: str) -> Account:
+    before = claimed.account
+    account = replace(before, ends_at=end)
+    account = replace(account, warned=sum(at <= ctx.clock() for at in account.warnings()))
+    capacity.extend(tx, account.id, placement.held_until(account.offer, end), ctx.clock())
+    accounts.save(tx, account, claimed, release=True)
+    journal.write(tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
+                  generation=claimed.generation)
+    return account

@@ -1,0 +1,130 @@
+"""The end of a lease: all that is due at a site in one call, each account's answer for itself."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from orchestrator.flows.callbacks import facts, text
+from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.trouble import Trouble, mark, tried, trouble
+from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
+from orchestrator.store import accounts, journal, outbox
+from orchestrator.store.accounts import Claimed
+from orchestrator.store.engine import Tx
+from orchestrator.store.errors import Conflict
+from providers.protocol import Fenced, Site, TryLater
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+LONGEST_PAUSE = timedelta(seconds=30)
+SAVED_TOGETHER = 100
+
+
+def fence(ctx: Context, site: str, batch: Sequence[Claimed]) -> None:
+    """Fence these accounts of one site. What did not work is given back, marked, and tried again for ever."""
+    reached = tried("fence", ctx.sites.get, site)
+    if isinstance(reached, Trouble):
+        _put_off(ctx, [(claimed, reached) for claimed in batch])
+        return
+    now = ctx.clock()
+    ended = [claimed for claimed in batch if _ended(claimed.account, now)]
+    early = [claimed for claimed in batch if not _ended(claimed.account, now)]
+    for by, group in ((FencedBy.END, ended), (FencedBy.OPERATOR, early)):
+        if group:
+            _group(ctx, reached, by, group)
+
+
+def _ended(account: Account, now: datetime) -> bool:
+    """Whether it is its end that fences it, and not an operator who asked for it back early."""
+    return account.ends_at is not None and account.ends_at <= now
+
+
+def _group(ctx: Context, site: Site, by: FencedBy, group: Sequence[Claimed]) -> None:
+    answers = tried("fence", effect, "fence.site", site.fence, _pairs(group), by.value)
+    if not isinstance(answers, Trouble):
+        _record(ctx, by, group, {answer.account: answer for answer in answers})
+        return
+    if len(group) == 1 or isinstance(tried("clock", site.now), Trouble):
+        _put_off(ctx, [(claimed, answers) for claimed in group])
+        return
+    # The site answers, so it is one of them that spoils the batch: each is asked for alone.
+    with ThreadPoolExecutor(AT_ONCE, f"fence-{site.name}") as pool:
+        for claimed, alone in zip(group, pool.map(lambda one: _alone(site, by, one), group), strict=True):
+            _record(ctx, by, [claimed], {claimed.account.id: alone})
+
+
+def _alone(site: Site, by: FencedBy, claimed: Claimed) -> Fenced | Trouble:
+    answers = tried("fence", effect, "fence.each", site.fence, _pairs([claimed]), by.value)
+    return answers if isinstance(answers, Trouble) else answers[0]
+
+
+def _pairs(group: Iterable[Claimed]) -> list[tuple[str, int]]:
+    return [(claimed.account.id, claimed.generation) for claimed in group]
+
+
+def _record(ctx: Context, by: FencedBy, group: Sequence[Claimed], answers: dict[str, Fenced | Trouble]) -> None:
+    done: list[tuple[Claimed, datetime]] = []
+    undone: list[tuple[Claimed, Trouble]] = []
+    for claimed in group:
+        match answers.get(claimed.account.id):
+            case Fenced(at=datetime() as at):
+                done.append((claimed, at))
+            case Fenced(error=error):
+                undone.append((claimed, trouble("fence", error or TryLater("the site gave no reason"))))
+            case Trouble() as found:
+                undone.append((claimed, found))
+            case None:
+                undone.append((claimed, Trouble("fence", "the site did not answer for this account", "tenure")))
+    for start in range(0, len(done), SAVED_TOGETHER):
+        some = done[start:start + SAVED_TOGETHER]
+        tried("fence", commit, "fence.save", ctx.store, lambda tx, some=some: _save_all(ctx, tx, by, some))
+    _put_off(ctx, undone)
+
+
+def _save_all(ctx: Context, tx: Tx, by: FencedBy, done: Sequence[tuple[Claimed, datetime]]) -> None:
+    now = ctx.clock()
+    for claimed, at in done:
+        try:
+            save(tx, claimed, at, by, now, f"worker:{ctx.worker}")
+        except Conflict as lost:
+            log.info("account %s: %s", claimed.account.id, lost)
+
+
+def save(tx: Tx, claimed: Claimed, at: datetime, by: FencedBy, now: datetime, actor: str, why: str = "") -> Account:
+    """Write down that the site has fenced this account, and tell the sender the first time."""
+    account = fenced(claimed.account, at, by, now)
+    accounts.save(tx, account, claimed, release=True)
+    journal.write(tx, "account.fenced", account.id, actor, why, by=by.value, fenced_at=at,
+                  generation=claimed.generation)
+    if claimed.account.state in USABLE:
+        outbox.put(tx, claimed.sender, "account.fenced", account.id,
+                   {**facts(account), "fenced_at": text(at), "by": by.value, "kept_until": text(account.grace_until)})
+    return account
+
+
+def fenced(account: Account, at: datetime, by: FencedBy, now: datetime) -> Account:
+    """The account under its fence. An operator's fence that reaches the end becomes the end's."""
+    if account.state is State.FENCED:
+        return replace(account, fenced_by=by)
+    return replace(account.move(State.FENCED, at=now), fenced_at=at, fenced_by=by)
+
+
+def _put_off(ctx: Context, undone: Sequence[tuple[Claimed, Trouble]]) -> None:
+    """Unfenced, and shown so: pauses grow, and it is tried for ever. The site ends the lease by itself meanwhile."""
+    if not undone:
+        return
+    now = ctx.clock()
+
+    def give_back(tx: Tx) -> None:
+        for claimed, found in undone:
+            try:
+                mark(tx, claimed, found, now, LONGEST_PAUSE)
+            except Conflict as lost:
+                log.info("account %s: %s", claimed.account.id, lost)
+
+    tried("fence", commit, "fence.later", ctx.store, give_back)
+    log.warning("UNFENCED: %d accounts, first %s: %s", len(undone), undone[0][0].account.id, undone[0][1].error)

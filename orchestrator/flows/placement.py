@@ -1,0 +1,28 @@
+"""Where an account goes: the operator's order among sites that offer it, are not drained and hold nothing back."""
+
+from datetime import datetime
+
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.offer import Offer
+from orchestrator.store import sites
+from orchestrator.store.engine import Tx
+from orchestrator.store.sites import ALWAYS
+
+
+def offer_named(tx: Tx, name: str) -> Offer:
+    """The offer as it stands now. RuleError `offer_unknown`."""
+    found = sites.get_offer(tx, name)
+    if found is None:
+        raise RuleError("offer_unknown", f"there is no offer {name!r}")
+    return found
+
+
+def candidates(tx: Tx, offer: Offer) -> list[str]:
+    """Names of the sites that may take an account of this offer, best first. Whether a place is free is asked next."""
+    with_places = {place.site for place in sites.list_places(tx, offer=offer.name)}
+    return [site.name for site in sites.list_(tx) if site.name in with_places and not site.drained]
+
+
+def held_until(offer: Offer, end: datetime) -> datetime:
+    """How long the place of an account that ends then is taken: through its grace."""
+    return end + offer.grace if end < ALWAYS - offer.grace else ALWAYS

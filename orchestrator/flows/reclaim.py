@@ -1,0 +1,149 @@
+"""Reclaim (回收): everything is removed and shown to be gone. Only an empty answer from every listing ends it."""
+
+import logging
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator.flows import certificate
+from orchestrator.flows.callbacks import facts, text
+from orchestrator.flows.context import Context, spec_of
+from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.trouble import Trouble, later, trouble
+from orchestrator.lifecycle.account import Account, State
+from orchestrator.lifecycle.contract import ContractState
+from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox, redemptions, vouchers
+from orchestrator.store.accounts import Claimed
+from orchestrator.store.engine import Tx
+from orchestrator.store.errors import Conflict
+from providers.protocol import Leftover, Site, SiteError
+from stacks.errors import StackError
+
+log = logging.getLogger(__name__)
+
+LONGEST_LOOK = timedelta(minutes=10)
+"""How long to wait at most before the site's clock is asked again whether grace is over."""
+
+
+def reclaim(ctx: Context, claimed: Claimed) -> None:
+    """Take everything away and sign that it is gone, or give the account back for another try."""
+    try:
+        _reclaim(ctx, claimed)
+    except Conflict as lost:
+        log.info("account %s: %s", claimed.account.id, lost)
+    except (SiteError, StackError) as error:
+        later(ctx, "reclaim.later", claimed, trouble("reclaim", error))
+
+
+def _reclaim(ctx: Context, claimed: Claimed) -> None:
+    site = ctx.sites.get(claimed.account.site)
+    begun = claimed
+    if claimed.account.state is not State.RECLAIMING:
+        wait = _grace_left(claimed.account, ctx.clock(), site)
+        if wait is not None:
+            _wait(ctx, claimed, wait)
+            return
+        fenced = effect("reclaim.fence", site.fence, [(claimed.account.id, claimed.generation)], "end")
+        if fenced[0].error is not None:
+            raise fenced[0].error
+        taken = commit("reclaim.begin", ctx.store, lambda tx: _begin(ctx, tx, claimed))
+        if taken is None:
+            return
+        begun = taken
+    _remove(ctx, begun, site)
+
+
+def _grace_left(account: Account, now: datetime, site: Site) -> timedelta | None:
+    """How long grace goes on by the slower of both clocks: a jump of one of them never deletes."""
+    if account.state is not State.FENCED or account.reclaim_asked or account.grace_until is None:
+        return None
+    slower = min(now, site.now())
+    return account.grace_until - slower if slower < account.grace_until else None
+
+
+def _wait(ctx: Context, claimed: Claimed, wait: timedelta) -> None:
+    log.warning("account %s: by its site's clock grace goes on for %s", claimed.account.id, wait)
+    retry_at = ctx.clock() + min(wait, LONGEST_LOOK)
+    commit("reclaim.later", ctx.store, lambda tx: accounts.release(tx, claimed, retry_at=retry_at))
+
+
+def _begin(ctx: Context, tx: Tx, claimed: Claimed) -> Claimed | None:
+    """RECLAIMING, unless a contract or a hold has arrived since the claim: up to here those win."""
+    known = accounts.record(tx, claimed.account.id)
+    if known.account.convert_asked or known.account.hold:
+        accounts.release(tx, claimed)
+        return None
+    journal.write(tx, "account.reclaiming", claimed.account.id, f"worker:{ctx.worker}",
+                  generation=claimed.generation)
+    return accounts.save(tx, claimed.account.move(State.RECLAIMING, at=ctx.clock()), claimed, release=False)
+
+
+def _remove(ctx: Context, claimed: Claimed, site: Site) -> None:
+    account, spec = claimed.account, spec_of(claimed.account)
+    with ctx.store.read() as tx:
+        record = accounts.record(tx, account.id)
+    if record.account.hold:
+        commit("reclaim.later", ctx.store, lambda tx: accounts.release(tx, claimed))
+        return
+    inventory = dict(record.inventory)
+    if "before" not in inventory:
+        inventory |= _inventory(site, account)
+        commit("reclaim.inventory", ctx.store, lambda tx: accounts.keep_inventory(tx, account.id, **inventory))
+    effect("reclaim.destroy", ctx.stacks.destroy, account.id, spec, site)
+    effect("reclaim.clean", site.clean, account.id, claimed.generation)
+    left = site.leftovers(account.id)
+    if left:
+        later(ctx, "reclaim.later", claimed, _not_empty(site.name, left))
+        return
+    effect("reclaim.forget", ctx.stacks.remove, account.id)
+    site_time = site.now()
+    commit("reclaim.done", ctx.store, lambda tx: _done(ctx, tx, claimed, inventory, site_time))
+    ctx.wake.set()
+
+
+def _inventory(site: Site, account: Account) -> dict[str, Any]:
+    """What is there before anything is removed; the meter is read while it still runs."""
+    usage = site.usage(account.id, account.starts_at or account.since)
+    return {
+        "before": [asdict(item) for item in site.leftovers(account.id)],
+        "usage": {"since": text(usage.since), "until": text(usage.until), "egress_bytes": usage.egress,
+                  "storage_bytes": usage.storage, "cpu_seconds": usage.cpu_seconds},
+    }
+
+
+def _not_empty(site: str, left: list[Leftover]) -> Trouble:
+    """A listing that failed counts as not empty."""
+    shown = [f"{item.kind} {item.what}{' (could not be listed)' if item.unlisted else ''}" for item in left[:10]]
+    return Trouble("reclaim", f"site {site}: still there: {', '.join(shown)}", "operator",
+                   "remove it at the site by hand if this goes on; Tenure looks again by itself")
+
+
+def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], site_time: datetime) -> None:
+    now = ctx.clock()
+    account = claimed.account.move(State.RECLAIMED, at=now)
+    signed = certificate.certify(tx, account, inventory, now, site_time)
+    accounts.save(tx, account, claimed, release=True)
+    certificates.put(tx, signed)
+    capacity.release(tx, account.id)
+    never_usable = account.starts_at is None
+    if never_usable:
+        _give_back(tx, account)
+    if account.contract is not None:
+        _end_contract(tx, account)
+    journal.write(tx, "account.reclaimed", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
+                  voucher_restored=never_usable)
+    outbox.put(tx, claimed.sender, "account.reclaimed", account.id,
+               {**facts(account), "reclaimed_at": text(now), "voucher_restored": never_usable})
+
+
+def _give_back(tx: Tx, account: Account) -> None:
+    """It never became usable and is shown empty: now, and not before, the voucher may be redeemed again."""
+    redeemed = redemptions.by_account(tx, account.id)
+    if redeemed is not None and redeemed.voucher is not None:
+        vouchers.restore(tx, redeemed.voucher)
+
+
+def _end_contract(tx: Tx, account: Account) -> None:
+    for contract in contracts.for_account(tx, account.id):
+        if contract.id == account.contract and contract.state is ContractState.ACTIVE:
+            contracts.save(tx, replace(contract, state=ContractState.ENDED))

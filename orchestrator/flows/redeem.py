@@ -1,0 +1,124 @@
+"""A redemption (核销): one transaction from a sender's event to a REQUESTED account with its place."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from orchestrator.flows import claim, placement
+from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit
+from orchestrator.lifecycle.account import Account, State
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.holder import Holder
+from orchestrator.lifecycle.offer import MAX_DURATION, Offer
+from orchestrator.lifecycle.voucher import Voucher, VoucherState
+from orchestrator.store import accounts, capacity, claims, holders, journal, redemptions, vouchers
+from orchestrator.store.claims import Claim
+from orchestrator.store.engine import Tx
+from orchestrator.store.redemptions import Redemption
+from orchestrator.store.senders import Sender
+from orchestrator.store.sites import ALWAYS
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass(frozen=True, slots=True)
+class Redeem:
+    """One `voucher.redeemed` event whose signature and shape were checked at the door.
+
+    `hours`, `valid_from` and `valid_until` count only for senders whose payload is trusted.
+    """
+
+    event: str
+    body_hash: str
+    voucher: str
+    holder: Holder
+    offer: str | None = None
+    hours: int | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    ssh_public_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to the event and to every repetition of it."""
+
+    account: str
+    claim_url: str
+
+
+def new_id(choice: Callable[[str], str] = secrets.choice) -> str:
+    """A new account id: it names everything at the site."""
+    return "a" + "".join(choice(ALPHABET) for _ in range(9))
+
+
+def redeem(ctx: Context, sender: Sender, request: Redeem) -> Accepted:
+    """Remember the event, lock the voucher, hold a place, write the account; or RuleError and nothing of it.
+
+    Codes: event_reused (same id, another body), voucher_*, offer_unknown, offer_missing, offer_mismatch, bad_hours,
+    bad_key, no_capacity.
+    """
+    key = claim.checked_key(request.ssh_public_key) if request.ssh_public_key else None
+    account = commit("redeem.commit", ctx.store, lambda tx: _redeem(ctx, tx, sender, request, key))
+    ctx.wake.set()
+    return Accepted(account, claim.claim_url(ctx, account))
+
+
+def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.HolderKey | None) -> str:
+    earlier = redemptions.find(tx, sender.id, request.event)
+    if earlier is not None:
+        return _again(earlier, request)
+    now, id = ctx.clock(), new_id()
+    digest = vouchers.digest(ctx.keyring, sender.id, request.voucher)
+    event = Redemption(request.event, sender.id, request.body_hash, digest, id, now)
+    if not redemptions.remember(tx, event):
+        first = redemptions.find(tx, sender.id, request.event)
+        assert first is not None
+        return _again(first, request)
+    offer = _lock_voucher(tx, sender, request, digest, now)
+    account = _place(tx, request, offer, id, now)
+    accounts.add(tx, account, sender=sender.id, holder=holders.put(tx, sender.id, request.holder))
+    if key is not None:
+        claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
+    journal.write(tx, "account.requested", id, f"sender:{sender.id}", at=now, site=account.site, offer=offer.name,
+                  event=request.event)
+    return id
+
+
+def _again(earlier: Redemption, request: Redeem) -> str:
+    if earlier.body_hash != request.body_hash:
+        raise RuleError("event_reused", f"event {request.event!r} came before with another body")
+    return earlier.account
+
+
+def _lock_voucher(tx: Tx, sender: Sender, request: Redeem, digest: str, now: datetime) -> Offer:
+    if sender.trusts == "codes":
+        voucher = vouchers.redeem(tx, digest, now)
+        if request.offer is not None and request.offer != voucher.offer:
+            raise RuleError("offer_mismatch", f"this voucher is for {voucher.offer!r}, not for {request.offer!r}")
+        return placement.offer_named(tx, voucher.offer)
+    if request.offer is None:
+        raise RuleError("offer_missing", "the payload names no offer")
+    offer = placement.offer_named(tx, request.offer)
+    told = Voucher(digest, offer.name, VoucherState.ISSUED, request.valid_from or now, request.valid_until or ALWAYS)
+    vouchers.take(tx, told, sender.id, now)
+    return offer if request.hours is None else replace(offer, duration=_duration(request.hours))
+
+
+def _duration(hours: int) -> timedelta:
+    most = MAX_DURATION // timedelta(hours=1)
+    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= most:
+        raise RuleError("bad_hours", f"{hours!r} is not a whole number of hours between 1 and {most}")
+    return timedelta(hours=hours)
+
+
+def _place(tx: Tx, request: Redeem, offer: Offer, id: str, now: datetime) -> Account:
+    """The account at the first site in order that has a place free for the whole of it."""
+    until = placement.held_until(offer, now + offer.provision_within + offer.duration)
+    for site in placement.candidates(tx, offer):
+        if capacity.hold(tx, id, site, offer.name, now, until):
+            return Account(id=id, redemption=request.event, site=site, offer=offer, state=State.REQUESTED, since=now,
+                           generation=1, provision_by=now + offer.provision_within)
+    raise RuleError("no_capacity", f"no site has a free place for {offer.name!r} now; the voucher is still good")
