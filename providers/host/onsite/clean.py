@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from . import access, account, fence, lease, ledger, leftovers, lock, meters, names, network, processes, storage
+from . import access, account, fence, lease, ledger, leftovers, lock, meters, names, network, nft, processes, storage
 from .config import Config
 from .errors import Refused
 from .run import run
@@ -24,7 +24,10 @@ def clean(config: Config, account_id: str, generation: int, now: float) -> None:
             take_away(Path(path))
         meters.forget(config, account_id)
         ledger.release(config, account_id)
-        lease.bury(config, account_id, generation)
+        with lease.changing(config, account_id, generation):
+            # a fence that came in between has left its drop; none can come after this
+            nft.forget(config, account_id)
+            lease.bury(config, account_id, generation)
 
 
 def shut(config: Config, account_id: str, generation: int, now: float) -> None:

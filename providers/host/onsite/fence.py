@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import access, lease, ledger, lock, names, nft, processes
+from . import access, lease, ledger, lock, names, nft, paths, processes
 from .config import Config
 from .errors import Refused, SiteFault
 
@@ -18,40 +18,81 @@ CRONTABS = Path("/var/spool/cron/crontabs")
 AT_JOBS = (Path("/var/spool/cron/atjobs"), Path("/var/spool/cron/atspool"))
 
 
+CHUNK = 256
+"""Accounts whose leases are held at once; each takes a file descriptor."""
+
+
 def batch(config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By, now: float) -> list[dict[str, Any]]:
     """Fence these accounts (id, generation or None for the site's own doing); one answer for each. One account's
     fault spoils no other's fence."""
     answers: dict[str, dict[str, Any]] = {}
-    marked: dict[str, lease.Fence] = {}
-    for account, generation in wanted:
-        try:
-            with lock.lease(config, account):
-                fence = lease.mark(config, account, generation, by, now)
-                if fence is None:
-                    answers[account] = failed(account, Refused(f"{account}: its end is not due"))
-                    continue
-                access.shut(config, account)
-                marked[account] = fence
-        except (SiteFault, OSError) as error:
-            answers[account] = failed(account, error)
-    problems = cut(config, list(marked))
-    with contextlib.suppress(FileNotFoundError):
+    ordered = sorted(set(wanted), key=lambda row: row[0])
+    for start in range(0, len(ordered), CHUNK):
+        marked: dict[str, lease.Fence] = {}
+        with contextlib.ExitStack() as held:
+            for account, generation in ordered[start : start + CHUNK]:
+                answers[account] = mark(config, held, marked, account, generation, by, now)
+            dropped = drop(config, list(marked))
+        problems = dropped | kill(config, list(marked))
         lease.settle(config, list(marked))
-    for account, fence in marked.items():
-        problem = problems.get(account)
-        answers[account] = failed(account, problem) if problem else {"account": account, "at": fence.at}
+        answers.update({account: failed(account, problem) for account, problem in problems.items()})
     return [answers[account] for account, _ in wanted]
+
+
+def mark(
+    config: Config,
+    held: contextlib.ExitStack,
+    marked: dict[str, lease.Fence],
+    account: str,
+    generation: int | None,
+    by: lease.By,
+    now: float,
+) -> dict[str, Any]:
+    """Write one fence down and shut its logins; adds it to `marked` when there is something to cut. Its lease stays
+    held until the drop stands, so that neither a lift nor a clean can come in between."""
+    try:
+        held.enter_context(lock.lease(config, account))
+        fence = lease.mark(config, account, generation, by, now)
+        if fence is None:
+            raise Refused(f"{account}: its end is not due")
+        if paths.lease(config, account).exists():
+            access.shut(config, account)
+            marked[account] = fence
+        return {"account": account, "at": fence.at}
+    except (SiteFault, OSError) as error:
+        return failed(account, error)
+
+
+def lift(config: Config, account: str, end: float, generation: int, now: float) -> lease.Lease:
+    """Take the fence away and set the end; the lease as it is when `end` has passed. Logins come with the
+    next issue."""
+    with lease.changing(config, account, generation) as known:
+        if known is None:
+            raise Refused(f"{account}: has no lease here")
+        if end <= now:
+            return known
+        nft.undrop(config, account)
+        return lease.rewrite(config, account, known, end=end, generation=generation, fenced=None)
 
 
 def cut(config: Config, accounts: list[str]) -> dict[str, Exception]:
     """Drop their packets and kill their processes; what went wrong, by account."""
-    problems: dict[str, Exception] = {}
-    if not accounts:
-        return problems
+    return drop(config, accounts) | kill(config, accounts)
+
+
+def drop(config: Config, accounts: list[str]) -> dict[str, Exception]:
+    """No packets any more; what went wrong, by account."""
     try:
-        nft.drop(config, accounts)
+        if accounts:
+            nft.drop(config, accounts)
+        return {}
     except SiteFault as error:
-        problems.update(dict.fromkeys(accounts, error))
+        return dict.fromkeys(accounts, error)
+
+
+def kill(config: Config, accounts: list[str]) -> dict[str, Exception]:
+    """No processes any more, and nothing that would start one later; what went wrong, by account."""
+    problems: dict[str, Exception] = {}
     uids = uids_of(config, accounts)
     try:
         processes.kill(config, uids)

@@ -101,10 +101,10 @@ def arm(config: Config, account: str, end: float, generation: int, now: float) -
             raise Stale(f"{account}: was cleaned away here with generation {buried(config, account)}")
         if lease is not None and (lease.fenced or now >= lease.end):
             return lease
-        armed = replace(lease, end=end, generation=generation) if lease else Lease(end, generation)
-        if armed != lease:
-            write(config, account, armed)
-        return armed
+        if lease is None:
+            write(config, account, Lease(end, generation))
+            return Lease(end, generation)
+        return rewrite(config, account, lease, end=end, generation=generation)
 
 
 def open_logins(config: Config, account: str, duration: float, generation: int, now: float) -> Lease:
@@ -118,11 +118,8 @@ def open_logins(config: Config, account: str, duration: float, generation: int, 
             return lease
         if now >= lease.end:
             raise Refused(f"{account}: its armed end has passed")
-        lease = replace(
-            lease, end=now + duration, generation=generation, logins="open", duration=duration, starts_at=now
-        )
-        write(config, account, lease)
-        return lease
+        opened: dict[str, Any] = {"logins": "open", "duration": duration, "starts_at": now, "end": now + duration}
+        return rewrite(config, account, lease, generation=generation, **opened)
 
 
 def mark(config: Config, account: str, generation: int | None, by: By, now: float) -> Fence | None:
@@ -131,7 +128,12 @@ def mark(config: Config, account: str, generation: int | None, by: By, now: floa
     `generation` None is the site's own doing at an end: None when that end is no longer due. An account unknown here
     gets a fenced lease too, so that a late worker's lower generation is refused.
     """
-    known = read(config, account)
+    try:
+        known = read(config, account)
+    except Human:
+        if generation is None:
+            raise
+        known = None  # a lease that nobody can read is written anew, fenced
     if generation is None:
         if known is None or (not known.fenced and known.end > now):
             return None
@@ -157,21 +159,15 @@ def settle(config: Config, accounts: list[str]) -> None:
     files.settle(config.state / "leases")
 
 
-def lift(config: Config, account: str, end: float, generation: int, now: float) -> Lease:
-    """The lease without its fence and with a new end; as it is when `end` has passed."""
-    with changing(config, account, generation) as lease:
-        if lease is None:
-            raise Refused(f"{account}: has no lease here")
-        if end <= now:
-            return lease
-        lifted = replace(lease, end=end, generation=generation, fenced=None)
-        if lifted != lease:
-            write(config, account, lifted)
-        return lifted
+def rewrite(config: Config, account: str, known: Lease, **changes: Any) -> Lease:
+    """`known` with these changes, written when they change anything. Only under the lease's lock."""
+    changed = replace(known, **changes)
+    if changed != known:
+        write(config, account, changed)
+    return changed
 
 
 def bury(config: Config, account: str, generation: int) -> None:
-    """Take the lease away and remember its generation for ever."""
-    with changing(config, account, generation):
-        files.write_json(paths.tombstone(config, account), {"generation": generation})
-        files.remove(paths.lease(config, account))
+    """Take the lease away and remember its generation for ever. Only under the lease's lock."""
+    files.write_json(paths.tombstone(config, account), {"generation": generation})
+    files.remove(paths.lease(config, account))

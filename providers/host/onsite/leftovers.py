@@ -161,7 +161,7 @@ def quota_groups(config: Config, account: str, uid: int | None) -> Iterable[str]
 def containers(config: Config, account: str, uid: int | None) -> Iterable[str]:
     from . import containers as part
 
-    return part.leftovers(config, account)
+    return part.traces(config, account)
 
 
 def meter(config: Config, account: str, uid: int | None) -> Iterable[str]:

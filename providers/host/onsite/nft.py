@@ -104,6 +104,12 @@ def undrop(config: Config, account: str) -> None:
     )
 
 
+def forget(config: Config, account: str) -> None:
+    """Take away the drop of an account of which nothing else is left here."""
+    if there(config):
+        undrop(config, account)
+
+
 def objects(config: Config) -> list[dict[str, Any]]:
     """All that is in the table, as nft's JSON has it."""
     found: list[dict[str, Any]] = json.loads(run(["nft", "-j", "list", "table", "inet", config.nft_table]).out)[

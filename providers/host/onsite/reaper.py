@@ -101,11 +101,11 @@ class Reaper:
             if (known.fenced or known.end <= now) and self.cut.get(account) != known and self.may_retry(account)
         ]
         if due:
-            answers = fence.batch(self.config, [(account, None) for account in due], "end", now)
-            for answer in answers:
+            ends = [self.leases[account].end for account in due if not self.leases[account].fenced]
+            for answer in fence.batch(self.config, [(account, None) for account in due], "end", now):
                 self.take(answer)
-            first = min(self.leases[account].end for account in due)
-            say(f"fenced {len(due)}: begun {now - first:+.3f} s, done {time.time() - first:+.3f} s: {' '.join(due)}")
+            lag = f", begun {now - min(ends):+.3f} s and done {time.time() - min(ends):+.3f} s after" if ends else ""
+            say(f"fenced {len(due)}, {len(ends)} of them at their end{lag}: {' '.join(due)}")
         lost = [account for account in self.broken if account not in self.cut and self.may_retry(account)]
         for account, problem in fence.cut(self.config, lost).items():
             self.put_off(account, str(problem))

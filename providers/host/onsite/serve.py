@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from . import access, clean, fence, lease, leftovers, lock, meters, names, nft, notice, parts, site, spec
+from . import access, clean, fence, lease, leftovers, lock, meters, names, notice, parts, site, spec
 from .config import Config
 from .errors import Refused, SiteFault
 from .spec import whole
@@ -102,13 +102,11 @@ def do_fence(config: Config, request: Request) -> Answer:
 
 
 def do_unfence(config: Config, request: Request) -> Answer:
-    """Limits are read back before the packets flow again; principals come with the next issue."""
     account, end, now = names.check(request["account"]), instant(request["end"], "end"), time.time()
     with lock.account(config, account):
-        known = lease.lift(config, account, end, generation(request), now)
+        known = fence.lift(config, account, end, generation(request), now)
         if known.fenced or known.end <= now:
             return fenced(config, account, now)
-        nft.undrop(config, account)
         return armed(known)
 
 

@@ -176,9 +176,10 @@ def used(config: Config, uid: int) -> int | None:
 
 def quota_mode(config: Config) -> str | None:
     """`squota` (simple) or `qgroup` (full) where the kernel says it, else None."""
-    device = os.stat(config.pool).st_dev
-    for knob in Path("/sys/fs/btrfs").glob("*/qgroups/mode"):
-        sizes = [part.read_text().strip() for part in knob.parents[1].glob("devices/*/dev")]
-        if f"{os.major(device)}:{os.minor(device)}" in sizes:
-            return knob.read_text().strip()
+    for row in Path("/proc/self/mountinfo").read_text().splitlines():
+        words = row.split()
+        if words[4] == str(config.pool):
+            device = os.path.basename(os.path.realpath(words[words.index("-") + 2]))
+            for used in Path("/sys/fs/btrfs").glob(f"*/devices/{device}"):
+                return (used.parents[1] / "qgroups/mode").read_text().strip()
     return None
