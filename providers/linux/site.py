@@ -1,11 +1,11 @@
 """A Linux host as a site: every call is one request to the on-site program over a kept SSH connection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from providers.host import certificates, prepare, settings, shell, ssh, wire
-from providers.host.agent import Agent
+from providers.host.agent import Agent, Stream
 from providers.host.wire import BATCH, FENCE, QUICK, WORK
 from providers.linux.access import Access
 from providers.linux.account import Account
@@ -48,7 +48,13 @@ def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) ->
 class LinuxSite:
     """Thread-safe; connects on first use and keeps the connection."""
 
-    def __init__(self, host: settings.HostSettings, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        host: settings.HostSettings,
+        secrets: Mapping[str, str],
+        start: Callable[[], Stream] | None = None,
+    ) -> None:
+        """`start` begins the on-site program by other means than SSH."""
         self.name = host.site
         self._host = host
         self._ca = certificates.private_key(secrets["ca_key"], f"site {self.name}: ca_key")
@@ -56,7 +62,7 @@ class LinuxSite:
         login = ssh.login_key(secrets["operator_key"], f"site {self.name}: operator_key")
         self._bootstrap_key = secrets.get("bootstrap_key", "")
         self._connection = ssh.Connection(host.login, lambda: [login])
-        self._agent = Agent(lambda: self._connection.open(shell.quoted(prepare.serve(host))), f"site {self.name}")
+        self._agent = Agent(start or self._serve, f"site {self.name}")
         kinds = (Account, Storage, Network, Containers, Access)
         self.parts: Mapping[PartName, Part] = {kind.name: kind(self._agent, f"site {self.name}") for kind in kinds}
 
@@ -165,6 +171,9 @@ class LinuxSite:
     @property
     def _operator_line(self) -> str:
         return certificates.public_line(self._operator.public_key())
+
+    def _serve(self) -> Stream:
+        return self._connection.open(shell.quoted(prepare.serve(self._host)))
 
     def _bootstrap(self) -> shell.Host:
         """The host as somebody who may change it: a login given now, root or with sudo."""
