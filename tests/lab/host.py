@@ -28,6 +28,7 @@ PROGRAMS = {
     "podman": "podman",
     "runc": "runc",
     "conmon": "conmon",
+    "bwrap": "bubblewrap",
     "busybox": "busybox-static",
     "crontab": "cron",
     "at": "at",
@@ -142,7 +143,7 @@ def network(place: Place) -> None:
 
 def keys(place: Place) -> None:
     """The site's host key, root's key for setting the product up, the operator's key."""
-    for name in ("host", "root", "operator"):
+    for name in ("host", "root", "operator", "holders_ca"):
         if not place.path(f"keys/{name}").exists():
             comment = f"{name}@{place.name}"
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(place.path(f"keys/{name}"))])
@@ -165,7 +166,7 @@ def sshd(place: Place) -> None:
 
 def image(place: Place) -> None:
     """One small image in a read-only store that all accounts share."""
-    store = ["podman", "--root", str(place.path("images")), "--runroot", str(place.run / "images")]
+    store = ["podman", "--root", str(place.path("images")), "--runroot", f"{place.run}/images"]
     store += ["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
     if (place.path("images") / "overlay-images/images.json").exists():
         return
@@ -174,6 +175,7 @@ def image(place: Place) -> None:
     run([*store, "import", str(archive), IMAGE], timeout=120)
     archive.unlink()
     run(["umount", str(place.path("images/overlay"))], check=False)
+    shutil.rmtree(place.run / "images", ignore_errors=True)
 
 
 def root_file_system() -> bytes:

@@ -87,7 +87,8 @@ class Place:
 
     @property
     def run(self) -> Path:
-        return Path("/run/tenure-lab") / self.name
+        """The site's run folder, which a reboot empties; short, as podman wants it."""
+        return Path(f"/run/tl-{self.name}")
 
     @property
     def sudoers(self) -> Path:

@@ -61,7 +61,7 @@ def configure(place: Place) -> None:
     config = {
         "site": place.name,
         "state": str(place.path("state")),
-        "run": str(place.run / "site"),
+        "run": str(place.run),
         "pool": str(place.path("pool")),
         "uid_min": place.uid_min,
         "uid_max": place.uid_max,
@@ -83,7 +83,6 @@ def configure(place: Place) -> None:
     run(["visudo", "--check", "--quiet", "--file", str(place.sudoers)])
     drop_in = place.path("etc/sshd_config.d/50-tenure.conf")
     keys = place.path("keys")
-    (keys / "holders_ca.pub").touch()
     drop_in.write_text(
         HOLDERS.format(group=place.group, keys=keys, principals=principals, gate=f"/usr/bin/sudo -n {gate}")
     )
@@ -91,9 +90,9 @@ def configure(place: Place) -> None:
 
 def start_reaper(place: Place) -> None:
     start(place, "reaper", argv(place, "reaper"))
-    until(lambda: (place.run / "site/reaper").exists(), "the reaper's first look")
+    until(lambda: (place.run / "reaper").exists(), "the reaper's first look")
 
 
 def stop_reaper(place: Place) -> None:
     stop(place, "reaper")
-    (place.run / "site/reaper").unlink(missing_ok=True)
+    (place.run / "reaper").unlink(missing_ok=True)

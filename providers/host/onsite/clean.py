@@ -5,7 +5,22 @@ import os
 import shutil
 from pathlib import Path
 
-from . import access, account, fence, lease, ledger, leftovers, lock, meters, names, network, nft, processes, storage
+from . import (
+    access,
+    account,
+    fence,
+    keyrings,
+    lease,
+    ledger,
+    leftovers,
+    lock,
+    meters,
+    names,
+    network,
+    nft,
+    processes,
+    storage,
+)
 from .config import Config
 from .errors import Refused
 from .run import run
@@ -59,6 +74,7 @@ def of_uid(config: Config, account_id: str, uid: int) -> None:
     for entry in leftovers.ipc(config, account_id, uid):
         kind, number = entry.split()
         run(["ipcrm", {"shm": "-m", "sem": "-s", "msg": "-q"}[kind], number], check=False)
+    keyrings.remove(uid)
     for name in (names.unix(account_id), str(uid)):
         for path in ("/etc/subuid", "/etc/subgid"):
             drop_rows(Path(path), name)

@@ -9,6 +9,7 @@ from typing import Any
 from .errors import Human
 
 PREFIX = "tn-"
+LONGEST_RUN = 24
 REMEDY = "write the configuration anew with `tenure site prepare`"
 
 
@@ -75,6 +76,8 @@ def parse(raw: Any, source: Path) -> Config:
     uid_min, uid_max = (number(raw, key) for key in NUMBERS)
     if not 1000 <= uid_min <= uid_max < 2**31:
         raise ValueError("uid_min and uid_max must be 1000 <= uid_min <= uid_max < 2^31")
+    if len(text(raw, "run")) > LONGEST_RUN:
+        raise ValueError(f"run must be at most {LONGEST_RUN} characters: podman refuses longer paths below it")
     if not isinstance(raw.get("masquerade", False), bool):
         raise ValueError("masquerade must be true or false")
     models = raw.get("models", {})

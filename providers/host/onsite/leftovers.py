@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, fence, ledger, names, network, nft, paths, processes, storage
+from . import cgroups, fence, keyrings, ledger, names, network, nft, paths, processes, storage
 from .config import Config
 from .errors import SiteFault
 
@@ -65,6 +65,7 @@ def account_paths(config: Config, account: str, uid: int | None) -> Iterable[str
         paths.notice(config, account),
         paths.ready(config, account),
         paths.podman_run(config, account),
+        paths.doors(config, account),
         fence.CRONTABS / user,
         Path("/var/mail") / user,
         Path("/var/spool/mail") / user,
@@ -113,10 +114,8 @@ def ipc(config: Config, account: str, uid: int | None) -> Iterable[str]:
                 yield f"{kind} {row[1]}"
 
 
-def keyrings(config: Config, account: str, uid: int | None) -> Iterable[str]:
-    for row in Path("/proc/key-users").read_text().splitlines():
-        if uid is not None and row.split(":")[0].strip() == str(uid):
-            yield f"keys of uid {uid}"
+def keys(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    return keyrings.listed(uid) if uid is not None else []
 
 
 def packet_filter(config: Config, account: str, uid: int | None) -> Iterable[str]:
@@ -177,7 +176,7 @@ LISTINGS: dict[str, Listing] = {
     "owned file": owned_files,
     "container": containers,
     "ipc": ipc,
-    "keyring": keyrings,
+    "keyring": keys,
     "packet filter": packet_filter,
     "network": net,
     "cgroup": groups,

@@ -81,3 +81,8 @@ def graph(config: Config, account: str) -> Path:
 def podman_run(config: Config, account: str) -> Path:
     """podman's runtime state of this account; a reboot empties it, as podman expects."""
     return config.run / "podman" / names.check(account)
+
+
+def doors(config: Config, account: str) -> Path:
+    """Sockets of the account's logins; one that was killed leaves its own behind."""
+    return config.run / "doors" / names.check(account)

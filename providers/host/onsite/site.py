@@ -70,6 +70,8 @@ PROGRAMS = {
     "podman": "podman",
     "runc": "runc",
     "conmon": "conmon",
+    "bwrap": "bubblewrap",
+    "setpriv": "util-linux",
     "btrfs": "btrfs-progs",
     "nft": "nftables",
     "ip": "iproute2",
