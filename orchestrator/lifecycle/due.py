@@ -29,20 +29,24 @@ def next_due(account: Account, paused: Due | None = None) -> Due | None:
     """The earliest thing owed, or None (reclaimed; or held, with nothing but a reclaim to come).
 
     `paused` is the work that failed last and when it may be tried again. It delays nothing else, and a warning or a
-    conversion that cannot be done before the end does not stand in the fence's way.
+    conversion that cannot be done before the end does not stand in the fence's way, nor comes back once a fence
+    was tried.
     """
     due = _paused(_due(account), paused)
     if due is None or account.state not in USABLE or account.ends_at is None:
         return due
-    if due.what in (Owed.WARN, Owed.CONVERT) and due.at >= account.ends_at:
+    tried = paused is not None and paused.what is Owed.FENCE
+    if due.what in (Owed.WARN, Owed.CONVERT) and (tried or due.at >= account.ends_at):
         return _paused(Due(Owed.FENCE, account.ends_at), paused)
     return due
 
 
-def due_now(account: Account, now: datetime) -> Due | None:
-    """What is owed when `now` is the earliest at which anything can be done: past the end the fence comes first."""
-    due = next_due(account)
-    return None if due is None else next_due(account, Due(due.what, now))
+def due_now(account: Account, now: datetime, paused: Due | None = None) -> Due | None:
+    """What is owed when nothing can be done before `now`: past the end, the fence before all else."""
+    due = next_due(account, paused)
+    if due is None or due.what not in (Owed.WARN, Owed.CONVERT):
+        return due
+    return next_due(account, Due(due.what, max(now, due.at)))
 
 
 def _paused(due: Due | None, paused: Due | None) -> Due | None:

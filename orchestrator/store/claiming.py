@@ -21,8 +21,10 @@ def due_query(now: datetime, owed: frozenset[Owed], limit: int, per_site: int | 
     due = (_table.c.owed.in_(sorted(what.value for what in owed)), _table.c.due_at <= now)
     if per_site is None:
         return select(_table.c.id).where(*due).order_by(_table.c.due_at, _table.c.id).limit(limit)
-    nth = func.row_number().over(partition_by=_table.c.site, order_by=(_table.c.due_at, _table.c.id)).label("nth")
-    ranked = select(_table.c.id, _table.c.due_at, nth).where(*due).subquery()
+    # Materialized: SQLite would otherwise read all accounts in the order that the window likes.
+    found = select(_table.c.id, _table.c.due_at, _table.c.site).where(*due).cte("found").prefix_with("MATERIALIZED")
+    nth = func.row_number().over(partition_by=found.c.site, order_by=(found.c.due_at, found.c.id)).label("nth")
+    ranked = select(found.c.id, found.c.due_at, nth).subquery()
     return (select(ranked.c.id).where(ranked.c.nth <= per_site)
             .order_by(ranked.c.nth, ranked.c.due_at, ranked.c.id).limit(limit))
 
@@ -43,7 +45,7 @@ def claim_due(tx: Tx, now: datetime, worker: str, owed: frozenset[Owed], limit: 
     by_id = {row.id: row for row in rows}
     claimed = []
     for row in (by_id[id] for id in ids if id in by_id):
-        due = due_now(account_of(row), now)
+        due = due_now(account_of(row), now, paused_of(row))
         if due is None or due.what not in owed:
             # Past the end the fence comes before a warning or a conversion: the row goes to the other lane.
             tx.execute(update(_table).where(_table.c.id == row.id).values(
@@ -78,7 +80,7 @@ def claim_one(tx: Tx, id: str, now: datetime, worker: str, lease: timedelta) -> 
     if row.claimed_until is not None and row.claimed_until > now:
         raise Busy(f"account {id}: {row.worker} is working on it until {row.claimed_until.isoformat()}")
     account = account_of(row)
-    due = due_now(replace(account, hold=False), now)
+    due = due_now(replace(account, hold=False), now, paused_of(row))
     if due is None:
         raise Conflict(f"account {id}: it is {State.RECLAIMED}, there is nothing left to act on")
     held = due_now(account, now) is None
