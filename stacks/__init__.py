@@ -1,0 +1,1 @@
+"""Pulumi: what an account consists of, and running it. One stack per account."""

@@ -1,0 +1,163 @@
+"""Pulumi's CLI as a process: found in exactly one version, run in a group of its own, killed at its time-out."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from stacks.errors import CliMissing, StackBroken, StackError, StackFailed, StackLocked, StackMissing
+
+VERSION = "3.259.0"
+"""The SDK's, to the last digit: engine and SDK speak a protocol that grows with each release."""
+TAIL = 2000
+"""How much of the CLI's last words an error carries, in characters."""
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How one run of the CLI ended."""
+
+    code: int
+    output: str
+    errors: str
+    timed_out: bool
+
+
+def cache() -> Path:
+    """Where a CLI that Tenure had to fetch or build for itself is kept: outside any checkout."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "tenure" / "pulumi"
+
+
+def find() -> Path | None:
+    """The CLI on PATH or in the cache, in exactly our version."""
+    on_path = shutil.which("pulumi")
+    candidates = [Path(on_path)] if on_path else []
+    candidates.append(cache() / "bin" / "pulumi")
+    return next((path for path in candidates if version(path) == VERSION), None)
+
+
+def version(path: Path) -> str | None:
+    """What the CLI at `path` calls itself, without its `v`."""
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    try:
+        answer = subprocess.run([str(path), "version"], capture_output=True, timeout=30, env=environment, text=True)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip().removeprefix("v") if answer.returncode == 0 else None
+
+
+def required(path: Path | None) -> Path:
+    """The CLI to use, or an error that says how to get it."""
+    if path is not None:
+        seen = version(path)
+        if seen != VERSION:
+            raise CliMissing(
+                f"{path} is Pulumi {seen or 'of no version'}; Tenure needs {VERSION}: python -m stacks.install"
+            )
+        return path
+    found = find()
+    if found is None:
+        raise CliMissing(f"no Pulumi {VERSION} on PATH or in {cache()}: python -m stacks.install")
+    return found
+
+
+def run(
+    argv: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: timedelta, on_line: OnLine | None = None
+) -> Done:
+    """Run the CLI to its end or its time-out; then its whole process group is killed.
+
+    Without `on_line` it writes to files, not to pipes: should the worker die, the CLI can still end in good order, save
+    its state and let go of its lock, where a broken pipe would kill it."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if on_line else out,
+            stderr=err,
+            start_new_session=True,
+        )
+        reader = threading.Thread(target=_hand_on, args=(process, out, on_line)) if on_line else None
+        if reader:
+            reader.start()
+        timed_out = not _ends_within(process, timeout)
+        if timed_out:
+            os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        if reader:
+            reader.join()
+        return Done(code, _text(out), _text(err), timed_out)
+
+
+def _ends_within(process: "subprocess.Popen[bytes]", timeout: timedelta) -> bool:
+    """Wait on the process itself: `Popen.wait` with a time-out polls, and is late by up to 50 ms."""
+    handle = os.pidfd_open(process.pid)
+    try:
+        readable, _, _ = select.select([handle], [], [], timeout.total_seconds())
+    finally:
+        os.close(handle)
+    return bool(readable)
+
+
+def _hand_on(process: "subprocess.Popen[bytes]", out: BinaryIO, on_line: OnLine) -> None:
+    assert process.stdout is not None
+    with process.stdout as stream:
+        for line in stream:
+            out.write(line)
+            on_line(line.decode(errors="replace").rstrip())
+
+
+def _text(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+LOCKED = re.compile(r"currently locked by \d+ lock")
+HOLDER = re.compile(r"created by (\S*@(\S+) \(pid (\d+)\) at \S+)")
+MISSING = re.compile(r"no stack named|stack .* not found|could not find stack")
+BROKEN = re.compile(
+    r"failed to load checkpoint|snapshot integrity failure|unmarshal|unexpected end of JSON|invalid character .* JSON"
+    r"|incorrect passphrase"
+)
+
+
+def failure(account: str, done: Done, secrets: Sequence[str]) -> StackError:
+    """The error of a run that did not end well, without what must not be told."""
+    words = (done.errors + "\n" + done.output).strip()
+    for secret in secrets:
+        words = words.replace(secret, "…")
+    tail = words[-TAIL:]
+    if done.timed_out:
+        return StackFailed(f"stack {account}: Pulumi was killed at its time-out; it said: {tail}")
+    if LOCKED.search(words):
+        holder = HOLDER.search(words)
+        return StackLocked(f"stack {account} is locked: {tail}", holder.group(1) if holder else "")
+    if MISSING.search(words):
+        return StackMissing(f"stack {account}: there is none: {tail}")
+    if BROKEN.search(words):
+        return StackBroken(f"stack {account}: its state cannot be read: {tail}", remedy="restore it from a backup")
+    return StackFailed(f"stack {account}: Pulumi ended with {done.code}: {tail}")
+
+
+def holder_is_dead(holder: str) -> bool:
+    """Whether a lock's holder was a process of this machine that is no more."""
+    match = HOLDER.search(f"created by {holder}")
+    if match is None or match.group(2) != os.uname().nodename:
+        return False
+    try:
+        return Path(f"/proc/{match.group(3)}/comm").read_text().strip() != "pulumi"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
