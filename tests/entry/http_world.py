@@ -27,6 +27,7 @@ from orchestrator.store.journal import list_ as journal_rows
 from orchestrator.store.seal import Keyring
 from orchestrator.store.sites import Places, SiteRow
 from providers.memory.site import connect
+from tests.entry.parts_only import PartsOnly
 
 OFFER = Offer(name="trial", containers=1, cpu_milli=500, memory=2**28, pids=100, storage=2**26, rate=20_000_000,
               egress=2**24, duration=timedelta(hours=24), images=("docker.io/library/alpine:3",))
@@ -40,13 +41,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
-
-
-class NoStacks:
-    """The doors never run a stack: whoever asks is told so."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"a door asked the stacks to {name}")
 
 
 @dataclass
@@ -136,7 +130,7 @@ def context(home: Path, clock: Clock, places: int = 200, url: str | None = None)
         sites.put(tx, SiteRow("mem", "memory", "hub"))
         sites.put_places(tx, "mem", [Places("mem", "trial", places)])
     pool = SitePool(lambda name: connect(f"{home.name}-{name}", {}, {}))
-    return Context(store=store, keyring=keyring, sites=pool, stacks=NoStacks(), clock=clock, worker="doors",
+    return Context(store=store, keyring=keyring, sites=pool, stacks=PartsOnly(), clock=clock, worker="doors",
                    settings=settings, home=home)
 
 

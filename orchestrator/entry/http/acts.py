@@ -1,6 +1,6 @@
-"""What an operator may do to an account. Who asked and why goes into the journal; the answer is the account after it."""
+"""What an operator may do to an account. Who asked and why is journalled; the answer is the account after it."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -11,28 +11,60 @@ from orchestrator.entry.http.auth import OPERATORS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
-from orchestrator.entry.http.payloads import ConvertIn, ExtendIn, WhyIn, parse
+from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
+from orchestrator.flows import operate
+from orchestrator.flows.convert import Ask, ask
+from orchestrator.flows.extend import extend
+from orchestrator.lifecycle.contract import OPEN_END
+
+_REFUSALS = refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)
 
 
 def routes(desk: Desk) -> APIRouter:
     """The five actions."""
     router = APIRouter(prefix="/v1/accounts/{account}", tags=["accounts"])
-    asking = Depends(caller(desk, OPERATORS))
-    answers: dict[str, Any] = {"response_model": AccountOut,
-                               "responses": refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)}
+    By = Annotated[Caller, Depends(caller(desk, OPERATORS))]
 
-    async def answer(by: Caller, account: str, status: int = 200) -> Response:
+    def door(name: str, body: type[Body], summary: str, status: int = 200) -> dict[str, Any]:
+        return {"path": f"/{name}", "operation_id": name, "summary": summary, "status_code": status,
+                "response_model": AccountOut, "responses": _REFUSALS, "openapi_extra": accepts(body)}
+
+    async def answer(by: Caller, account: str, status: int) -> Response:
         record = await visible(desk, by, account)
         return JSONResponse(account_out(record, to_sender=False).model_dump(mode="json"), status)
 
-    async def at_site(by: Caller, account: str, act: Callable[..., object], *args: object) -> Response:
-        record = await visible(desk, by, account)
-        await desk.lanes.site(record.site, act, desk.ctx, record.id, *args)
-        return await answer(by, account)
+    @router.post(**door("extend", ExtendIn, "Move the end"))
+    async def extend_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(ExtendIn, raw), await visible(desk, by, account)
+        await desk.lanes.site(record.site, partial(extend, desk.ctx, record.id, to=want.ends_at, actor=by.actor,
+                                                   why=want.why))
+        return await answer(by, account, 200)
 
-    @router.post("/extend", operation_id="extend", summary="Move the end", openapi_extra=accepts(ExtendIn), **answers)
-    async def extend_door(account: AccountPath, raw: RawBody, by: Annotated[Caller, asking]) -> Response:
-        want = parse(ExtendIn, raw)
-        return await at_site(by, account, extend, want.ends_at, by.actor, want.why)
+    @router.post(**door("fence", WhyIn, "Close it now; nothing is deleted"))
+    async def fence_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(WhyIn, raw), await visible(desk, by, account)
+        await desk.lanes.site(record.site, partial(operate.fence, desk.ctx, record.id, actor=by.actor, why=want.why))
+        return await answer(by, account, 200)
+
+    @router.post(**door("unfence", WhyIn, "Lift an operator's fence, before the end"))
+    async def unfence_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(WhyIn, raw), await visible(desk, by, account)
+        await desk.lanes.site(record.site, partial(operate.unfence, desk.ctx, record.id, actor=by.actor, why=want.why))
+        return await answer(by, account, 200)
+
+    @router.post(**door("reclaim", WhyIn, "Take it back without waiting for its end or grace", 202))
+    async def reclaim_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(WhyIn, raw), await visible(desk, by, account)
+        await desk.lanes.write(partial(operate.reclaim, desk.ctx, record.id, actor=by.actor, why=want.why))
+        return await answer(by, account, 202)
+
+    @router.post(**door("convert", ConvertIn, "Convert it in place to a rental contract", 202))
+    async def convert_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(ConvertIn, raw), await visible(desk, by, account)
+        ends_at = None if want.ends_at == OPEN_END else want.ends_at
+        asked = Ask(want.contract, record.id, want.offer, ends_at, want.document)
+        await desk.lanes.write(partial(ask, desk.ctx, asked, actor=by.actor))
+        return await answer(by, account, 202)
+
     return router

@@ -4,7 +4,7 @@ import logging
 
 from fastapi import FastAPI
 
-from orchestrator.entry.http import accounts, claims, documents, health, hooks, problems, refusals
+from orchestrator.entry.http import accounts, acts, claims, documents, health, hooks, problems, refusals
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
 from orchestrator.entry.http.meters import Meters
@@ -20,7 +20,7 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
-    for routes in (hooks.routes(shared), accounts.routes(shared), claims.routes(shared),
+    for routes in (hooks.routes(shared), accounts.routes(shared), acts.routes(shared), claims.routes(shared),
                    health.routes(shared, meters)):
         app.include_router(routes)
     problems.install(app)

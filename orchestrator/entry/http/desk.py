@@ -46,7 +46,7 @@ class Refusals:
             more = self._unwritten.pop(code, 0)
         try:
             with ctx.store.write() as tx:
-                journal.write(tx, "door.refused", subject, actor, code=code, not_written_before=more)
+                journal.write(tx, "door.refused", subject, actor, refusal=code, not_written_before=more)
         except StoreError as error:
             # The refusal stands whether or not it could be written down; the log is what is left.
             log.warning("refusal %s by %s of %s could not be journalled: %s", code, actor, subject, error)

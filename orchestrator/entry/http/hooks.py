@@ -15,10 +15,13 @@ from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed, pa
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
 from orchestrator.flows.claim import claim_url
+from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.redeem import Redeem, redeem
+from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
-from orchestrator.store import redemptions, senders
+from orchestrator.store import accounts, redemptions, senders
+from orchestrator.store.redemptions import Redemption
 from orchestrator.store.senders import Sender
 
 MOST_UNNAMED = 64
@@ -105,12 +108,9 @@ def _signer(desk: Desk, envelope: Envelope, raw: bytes) -> Sender:
 def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
     sender = _verified(desk, envelope, raw)
     body_hash = hashlib.sha256(raw).hexdigest()
-    with desk.ctx.store.read() as tx:
-        earlier = redemptions.find(tx, sender.id, envelope.event)
-    if earlier is not None:
-        if earlier.body_hash != body_hash:
-            raise RuleError("event_reused", f"event {envelope.event!r} came before with another body")
-        return _answer(desk, earlier.account)
+    known = _known(desk, sender, envelope, body_hash)
+    if known is not None:
+        return _redeemed(desk, known)
     data = parse(VoucherRedeemed, raw).data
     _only_what_is_theirs(sender, data.model_fields_set)
     holder = Holder(id=data.holder.id, name=data.holder.name, kind=data.holder.kind, email=data.holder.email,
@@ -119,7 +119,19 @@ def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
         event=envelope.event, body_hash=body_hash, voucher=data.voucher, holder=holder, offer=data.offer,
         hours=data.hours, valid_from=data.valid_from, valid_until=data.valid_until,
         ssh_public_key=data.ssh_public_key))
-    return _answer(desk, accepted.account)
+    return _redeemed(desk, accepted.account)
+
+
+def _known(desk: Desk, sender: Sender, envelope: Envelope, body_hash: str) -> str | None:
+    """The account of an event that came before: told before the body is looked at, so that a repetition is answered
+    the same by every later version of these checks. RuleError when it came with another body."""
+    with desk.ctx.store.read() as tx:
+        earlier = redemptions.find(tx, sender.id, envelope.event)
+    if earlier is None:
+        return None
+    if earlier.body_hash != body_hash:
+        raise RuleError("event_reused", f"event {envelope.event!r} came before with another body")
+    return earlier.account
 
 
 def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
@@ -128,7 +140,7 @@ def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
         raise Problem(400, "bad_body", f"data.{min(theirs)}: is not this sender's to say: the voucher says it")
 
 
-def _answer(desk: Desk, account: str) -> dict[str, Any]:
+def _redeemed(desk: Desk, account: str) -> dict[str, Any]:
     return {"account": account, "address": _address(desk, account), "claim_url": claim_url(desk.ctx, account)}
 
 
@@ -138,5 +150,28 @@ def _address(desk: Desk, account: str) -> str:
 
 def _contract(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
     sender = _verified(desk, envelope, raw)
+    body_hash = hashlib.sha256(raw).hexdigest()
     data = parse(ContractSigned, raw).data
-    raise NotImplementedError(f"{sender} {data}")
+    answer = {"account": data.account, "contract": data.contract, "address": _address(desk, data.account)}
+    if _known(desk, sender, envelope, body_hash) is not None:
+        return answer
+    _own(desk, sender, data.account)
+    ends_at = None if data.ends_at == OPEN_END else data.ends_at
+    ask(desk.ctx, Ask(data.contract, data.account, data.offer, ends_at, data.document), actor=f"sender:{sender.id}",
+        sender=sender.id)
+    # After the asking, which is idempotent: a refusal is not remembered, and a crash in between asks once more.
+    with desk.ctx.store.write() as tx:
+        redemptions.remember(tx, Redemption(id=envelope.event, sender=sender.id, body_hash=body_hash, voucher=None,
+                                            account=data.account, at=desk.ctx.clock()))
+    return answer
+
+
+def _own(desk: Desk, sender: Sender, account: str) -> None:
+    """404 for what is another sender's, as for what is not there; journalled when it is there."""
+    with desk.ctx.store.read() as tx:
+        known = accounts.get(tx, account) is not None
+        own = known and accounts.record(tx, account).sender == sender.id
+    if known and not own:
+        desk.refusals.note(desk.ctx, "not_yours", account, f"sender:{sender.id}")
+    if not own:
+        raise Problem(404, "not_found", f"there is no account {account!r}")
