@@ -197,7 +197,9 @@ def named(verb: str, given: Given, rest: list[str], spec: Spec) -> Request:
     every = ("--all", None) in given
     if bool(rest) == every or (verb == "logs" and len(rest) != 1):
         raise Refused("say which container")
-    return Request(verb, (*joined(given), *(name(one, spec) for one in rest)))
+    # podman waits 10 s for a container that it removes by force; whoever forces does not want to.
+    at_once = ("--time=0",) if ("--force", None) in given else ()
+    return Request(verb, (*joined(given), *at_once, *(name(one, spec) for one in rest)))
 
 
 FORM: dict[str, Callable[[str, Given, list[str], Spec], Request]] = {

@@ -53,9 +53,9 @@ def run(config: Config, account: Account, request: commands.Request, admit: Admi
         podman.forget_logs(config, account.id)
         before = podman.running(config, account.id)
         process = launch(config, account, ["run", *podman.confinement(config, account, name), *request.words])
-        seen = started(config, account, process, before)
+        start(config, account, process, None if request.detached else before)
     code = attend(process, line)
-    if code in FAILED and not seen:
+    if code in FAILED:
         clear_away(config, account, name)
     return code
 
@@ -79,24 +79,24 @@ def launch(config: Config, account: Account, words: list[str]) -> subprocess.Pop
     return subprocess.Popen(podman.argv(config, account.id, *words), env=environment)
 
 
-def started(config: Config, account: Account, process: subprocess.Popen[bytes], before: set[str]) -> bool:
-    """Wait until a new container runs or podman has ended; whether one was seen running."""
+def start(config: Config, account: Account, process: subprocess.Popen[bytes], before: set[str] | None) -> None:
+    """Wait until podman has ended or, when it stays attached, a container runs that was not there `before`."""
     until = time.monotonic() + START
     while process.poll() is None:
-        if podman.running(config, account.id) - before:
-            return True
+        if before is not None and podman.running(config, account.id) - before:
+            return
         if time.monotonic() >= until:
             process.kill()
             process.wait()
             raise Later(f"podman did not start the container in {START:g} s")
         time.sleep(0.005)
-    return bool(podman.running(config, account.id) - before)
 
 
 def clear_away(config: Config, account: Account, name: str) -> None:
-    """Remove what podman made of a container that it could not start: it would be in the way."""
+    """Remove the container if podman could not start it: it would be in the way. One that did run stays."""
     with lock.account(config, account.id):
-        if any(name in taken for taken in podman.existing(config, account.id).values()):
+        state = podman.call(config, account.id, "inspect", "--format", "{{.State.Status}}", name, check=False)
+        if state.out.strip() in ("created", "initialized"):
             podman.call(config, account.id, "rm", "--force", "--time", "0", name, check=False)
         podman.forget_logs(config, account.id)
 
@@ -104,9 +104,10 @@ def clear_away(config: Config, account: Account, name: str) -> None:
 def attend(process: subprocess.Popen[bytes], line: socket.socket | None = None) -> int:
     """Wait for `process`, passing on signals; its exit status, as a shell says it. When the holder's end of `line`
     goes away, so does podman (the container stays)."""
-    with passing(process), contextlib.closing(Watched(process, line)) as watched:
-        while process.poll() is None:
-            watched.wait()
+    if process.poll() is None:
+        with passing(process), contextlib.closing(Watched(process, line)) as watched:
+            while process.poll() is None:
+                watched.wait()
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 

@@ -34,7 +34,7 @@ CONF = """[containers]
 log_driver = "k8s-file"
 [engine]
 cgroup_manager = "cgroupfs"
-events_logger = "none"
+events_logger = "file"
 lock_type = "file"
 """
 
@@ -61,7 +61,7 @@ def argv(config: Config, account: str, *words: str) -> list[str]:
     if config.podman.imagestore:
         options += ["--storage-opt", f"overlay.imagestore={config.podman.imagestore}"]
     options += ["--storage-driver", "overlay", "--volumepath", records(config, account) / "volumes"]
-    options += ["--runtime", config.podman.runtime, "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
+    options += ["--runtime", config.podman.runtime, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
     return ["podman", *map(str, options), "--network-config-dir", str(own / "networks"), "--log-level", "error", *words]
 
 
