@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from . import files, lease, lock, names, paths
+from . import files, keyrings, lease, ledger, lock, names, paths
 from .config import Config
 from .errors import Human, Later, Refused
 from .spec import Account
@@ -29,8 +29,11 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
 
 
 def remove(config: Config, account: str) -> None:
+    """Take the file away, and the kernel's keyrings that logins have left."""
     with lock.lease(config, account):
         files.remove(paths.principals(config, account))
+    if (uid := ledger.entries(config).get(account)) is not None:
+        keyrings.end(uid)
 
 
 def admit(config: Config, account: str, principal: str, expires: float, now: float) -> None:

@@ -37,6 +37,8 @@ def clean(config: Config, account_id: str, generation: int, now: float) -> None:
             of_uid(config, account_id, uid)
         for path in leftovers.account_paths(config, account_id, uid):
             take_away(Path(path))
+        if uid is not None:
+            keyrings.wait(uid)
         meters.forget(config, account_id)
         ledger.release(config, account_id)
         with lease.changing(config, account_id, generation):
@@ -74,7 +76,7 @@ def of_uid(config: Config, account_id: str, uid: int) -> None:
     for entry in leftovers.ipc(config, account_id, uid):
         kind, number = entry.split()
         run(["ipcrm", {"shm": "-m", "sem": "-s", "msg": "-q"}[kind], number], check=False)
-    keyrings.remove(uid)
+    keyrings.end(uid)
     for name in (names.unix(account_id), str(uid)):
         for path in ("/etc/subuid", "/etc/subgid"):
             drop_rows(Path(path), name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from .errors import Later
 
 KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280, "loongarch64": 219}
+PATIENCE = 5.0
 GET_ID, INVALIDATE, GET_PERSISTENT = 0, 21, 22
 PROCESS, USER, USER_SESSION = -2, -4, -5
 
@@ -21,8 +22,8 @@ def listed(uid: int) -> list[str]:
     return [f"{row[1].split()[1].split('/')[0]} keys of uid {uid}" for row in rows if row[0].strip() == str(uid)]
 
 
-def remove(uid: int) -> None:
-    """End the uid's keyrings and see them gone; the kernel's collector takes a moment. Later when some stay."""
+def end(uid: int) -> None:
+    """End the uid's keyrings; the kernel's collector then takes up to two seconds, see `wait`."""
     if not listed(uid):
         return
     pid = os.fork()
@@ -34,7 +35,11 @@ def remove(uid: int) -> None:
         finally:
             os._exit(code)
     os.waitpid(pid, 0)
-    until = time.monotonic() + 3.0
+
+
+def wait(uid: int) -> None:
+    """See the uid's keyrings gone; Later when some stay, as those of a process that still runs do."""
+    until = time.monotonic() + PATIENCE
     while left := listed(uid):
         if time.monotonic() >= until:
             raise Later(f"{left[0]}: still there")
