@@ -50,6 +50,7 @@ class SitePool:
         self._lock = threading.Lock()
         self._gates: dict[str, threading.Lock] = {}
         self._sites: dict[str, Site] = {}
+        self._avoided: dict[str, datetime] = {}
 
     def get(self, name: str) -> Site:
         """The site. Raises SiteError when it is not known or its settings are bad."""
@@ -66,6 +67,16 @@ class SitePool:
                 with self._lock:
                     self._sites[name] = known
             return known
+
+    def avoid(self, name: str, until: datetime) -> None:
+        """It does not answer, or its clock is off: nothing new goes there for a while if it can go elsewhere."""
+        with self._lock:
+            self._avoided[name] = until
+
+    def avoided(self, now: datetime) -> frozenset[str]:
+        """Names of the sites to be avoided now."""
+        with self._lock:
+            return frozenset(name for name, until in self._avoided.items() if until > now)
 
     def forget(self, name: str) -> None:
         """Drop a site whose settings changed; the next use connects anew."""

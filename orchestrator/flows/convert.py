@@ -3,7 +3,6 @@
 A contract goes PENDING → ACCEPTED (the preview replaces nothing; from here on only the site's answer counts) → ACTIVE.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +11,6 @@ from orchestrator.flows import placement
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, Difference, spec_of
 from orchestrator.flows.effects import commit, effect
-from orchestrator.flows.trouble import later, trouble
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END, Contract, ContractState
 from orchestrator.lifecycle.errors import RuleError
@@ -20,11 +18,7 @@ from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import accounts, capacity, contracts, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from orchestrator.store.errors import Conflict
-from providers.protocol import AlreadyFenced, Site, SiteError
-from stacks.errors import StackError
-
-log = logging.getLogger(__name__)
+from providers.protocol import AlreadyFenced, Site
 
 DESTRUCTIVE = frozenset({"replace", "delete"})
 
@@ -102,16 +96,7 @@ def _keep_place(tx: Tx, account: Account, offer: Offer, end: datetime, now: date
 
 
 def convert(ctx: Context, claimed: Claimed) -> None:
-    """Do it, or refuse it with the reason, or give the account back for another try."""
-    try:
-        _convert(ctx, claimed)
-    except Conflict as lost:
-        log.info("account %s: %s", claimed.account.id, lost)
-    except (SiteError, StackError) as error:
-        later(ctx, "convert.later", claimed, trouble("convert", error))
-
-
-def _convert(ctx: Context, claimed: Claimed) -> None:
+    """Do it, or refuse it with the reason. Raises what went wrong when it may be tried again."""
     account = claimed.account
     with ctx.store.read() as tx:
         contract = contracts.get(tx, account.id, account.contract or "")

@@ -14,7 +14,7 @@ from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, capacity, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from providers.protocol import AlreadyFenced
+from providers.protocol import AlreadyFenced, SiteError
 
 
 def extend(ctx: Context, account_id: str, *, to: datetime | None = None, by: timedelta | None = None, actor: str,
@@ -40,14 +40,15 @@ def _extend(ctx: Context, claimed: Claimed, to: datetime | None, by: timedelta |
     if account.convert_asked or account.reclaim_asked:
         raise RuleError("being_converted", f"account {account.id} is being converted or taken back")
     end = _end(ctx, account.ends_at, to, by)
-    site = ctx.sites.get(account.site)
-    with ctx.store.read() as tx:
-        fits = end <= account.ends_at or capacity.fits_longer(tx, account.id, placement.held_until(account.offer, end),
-                                                              ctx.clock())
-    if not fits:
+    if not _keep_place(ctx, account, end):
         raise RuleError("no_capacity", f"others hold the place of account {account.id} by then")
-    answer = effect("extend.arm", site.arm, spec_of(account), end, claimed.generation)
+    try:
+        answer = effect("extend.arm", ctx.sites.get(account.site).arm, spec_of(account), end, claimed.generation)
+    except SiteError:
+        _keep_place(ctx, account, account.ends_at)
+        raise
     if isinstance(answer, AlreadyFenced):
+        _keep_place(ctx, account, account.ends_at)
         by_whom = FencedBy(answer.by)
         commit("extend.save", ctx.store, lambda tx: save_fenced(tx, claimed, answer.at, by_whom, ctx.clock(),
                                                                 f"site:{account.site}"))
@@ -56,6 +57,12 @@ def _extend(ctx: Context, claimed: Claimed, to: datetime | None, by: timedelta |
     operate.take_notice_down(ctx, account)
     ctx.wake.set()
     return done
+
+
+def _keep_place(ctx: Context, account: Account, end: datetime) -> bool:
+    """Before the site is asked: what it has been promised must not be promised to another."""
+    until = placement.held_until(account.offer, end)
+    return commit("extend.place", ctx.store, lambda tx: capacity.extend(tx, account.id, until, ctx.clock()))
 
 
 def _end(ctx: Context, now_ends: datetime, to: datetime | None, by: timedelta | None) -> datetime:
@@ -72,7 +79,6 @@ def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, actor: str, why
     before = claimed.account
     account = replace(before, ends_at=end)
     account = replace(account, warned=sum(at <= ctx.clock() for at in account.warnings()))
-    capacity.extend(tx, account.id, placement.held_until(account.offer, end), ctx.clock())
     accounts.save(tx, account, claimed, release=True)
     journal.write(tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
                   generation=claimed.generation)

@@ -24,18 +24,21 @@ LONGEST_PAUSE = timedelta(seconds=30)
 SAVED_TOGETHER = 100
 
 
-def fence(ctx: Context, site: str, batch: Sequence[Claimed]) -> None:
-    """Fence these accounts of one site. What did not work is given back, marked, and tried again for ever."""
+def fence(ctx: Context, site: str, batch: Sequence[Claimed]) -> bool:
+    """Fence these accounts of one site. What did not work is given back, marked, and tried again for ever.
+
+    True when the site as a whole does not answer.
+    """
     reached = tried("fence", ctx.sites.get, site)
     if isinstance(reached, Trouble):
-        _put_off(ctx, [(claimed, reached) for claimed in batch])
-        return
+        put_off(ctx, [(claimed, reached) for claimed in batch])
+        return True
     now = ctx.clock()
     ended = [claimed for claimed in batch if _ended(claimed.account, now)]
     early = [claimed for claimed in batch if not _ended(claimed.account, now)]
-    for by, group in ((FencedBy.END, ended), (FencedBy.OPERATOR, early)):
-        if group:
-            _group(ctx, reached, by, group)
+    down = [_group(ctx, reached, by, group)
+            for by, group in ((FencedBy.END, ended), (FencedBy.OPERATOR, early)) if group]
+    return any(down)
 
 
 def _ended(account: Account, now: datetime) -> bool:
@@ -43,18 +46,20 @@ def _ended(account: Account, now: datetime) -> bool:
     return account.ends_at is not None and account.ends_at <= now
 
 
-def _group(ctx: Context, site: Site, by: FencedBy, group: Sequence[Claimed]) -> None:
+def _group(ctx: Context, site: Site, by: FencedBy, group: Sequence[Claimed]) -> bool:
     answers = tried("fence", effect, "fence.site", site.fence, _pairs(group), by.value)
     if not isinstance(answers, Trouble):
         _record(ctx, by, group, {answer.account: answer for answer in answers})
-        return
-    if len(group) == 1 or isinstance(tried("clock", site.now), Trouble):
-        _put_off(ctx, [(claimed, answers) for claimed in group])
-        return
+        return False
+    down = isinstance(tried("clock", site.now), Trouble)
+    if down or len(group) == 1:
+        put_off(ctx, [(claimed, answers) for claimed in group])
+        return down
     # The site answers, so it is one of them that spoils the batch: each is asked for alone.
     with ThreadPoolExecutor(AT_ONCE, f"fence-{site.name}") as pool:
         for claimed, alone in zip(group, pool.map(lambda one: _alone(site, by, one), group), strict=True):
             _record(ctx, by, [claimed], {claimed.account.id: alone})
+    return False
 
 
 def _alone(site: Site, by: FencedBy, claimed: Claimed) -> Fenced | Trouble:
@@ -82,7 +87,7 @@ def _record(ctx: Context, by: FencedBy, group: Sequence[Claimed], answers: dict[
     for start in range(0, len(done), SAVED_TOGETHER):
         some = done[start:start + SAVED_TOGETHER]
         tried("fence", commit, "fence.save", ctx.store, lambda tx, some=some: _save_all(ctx, tx, by, some))
-    _put_off(ctx, undone)
+    put_off(ctx, undone)
 
 
 def _save_all(ctx: Context, tx: Tx, by: FencedBy, done: Sequence[tuple[Claimed, datetime]]) -> None:
@@ -113,18 +118,19 @@ def fenced(account: Account, at: datetime, by: FencedBy, now: datetime) -> Accou
     return replace(account.move(State.FENCED, at=now), fenced_at=at, fenced_by=by)
 
 
-def _put_off(ctx: Context, undone: Sequence[tuple[Claimed, Trouble]]) -> None:
+def put_off(ctx: Context, undone: Sequence[tuple[Claimed, Trouble]]) -> None:
     """Unfenced, and shown so: pauses grow, and it is tried for ever. The site ends the lease by itself meanwhile."""
-    if not undone:
-        return
+    for start in range(0, len(undone), SAVED_TOGETHER):
+        some = undone[start:start + SAVED_TOGETHER]
+        tried("fence", commit, "fence.later", ctx.store, lambda tx, some=some: _mark_all(ctx, tx, some))
+    if undone:
+        log.warning("UNFENCED: %d accounts, first %s: %s", len(undone), undone[0][0].account.id, undone[0][1].error)
+
+
+def _mark_all(ctx: Context, tx: Tx, undone: Sequence[tuple[Claimed, Trouble]]) -> None:
     now = ctx.clock()
-
-    def give_back(tx: Tx) -> None:
-        for claimed, found in undone:
-            try:
-                mark(tx, claimed, found, now, LONGEST_PAUSE)
-            except Conflict as lost:
-                log.info("account %s: %s", claimed.account.id, lost)
-
-    tried("fence", commit, "fence.later", ctx.store, give_back)
-    log.warning("UNFENCED: %d accounts, first %s: %s", len(undone), undone[0][0].account.id, undone[0][1].error)
+    for claimed, found in undone:
+        try:
+            mark(tx, claimed, found, now, LONGEST_PAUSE)
+        except Conflict as lost:
+            log.info("account %s: %s", claimed.account.id, lost)

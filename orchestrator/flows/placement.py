@@ -17,10 +17,12 @@ def offer_named(tx: Tx, name: str) -> Offer:
     return found
 
 
-def candidates(tx: Tx, offer: Offer) -> list[str]:
-    """Names of the sites that may take an account of this offer, best first. Whether a place is free is asked next."""
+def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset()) -> list[str]:
+    """Names of the sites that may take an account of this offer, best first; those to avoid come last. Whether a place
+    is free is asked next."""
     with_places = {place.site for place in sites.list_places(tx, offer=offer.name)}
-    return [site.name for site in sites.list_(tx) if site.name in with_places and not site.drained]
+    names = [site.name for site in sites.list_(tx) if site.name in with_places and not site.drained]
+    return sorted(names, key=lambda name: name in avoid)
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:

@@ -1,6 +1,5 @@
 """Provisioning: its end first, then what it consists of, and logins last. Past its deadline the account has FAILED."""
 
-import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,47 +7,30 @@ from orchestrator.flows import claim
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
-from orchestrator.flows.trouble import later, trouble
 from orchestrator.lifecycle.account import State
 from orchestrator.store import accounts, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from orchestrator.store.errors import Conflict
-from providers.protocol import AlreadyFenced, Opened, Refused, Site, SiteError, TryLater
-from stacks.errors import StackError
+from providers.protocol import AlreadyFenced, Opened, Refused, Site, TryLater
 
-log = logging.getLogger(__name__)
-
-LONGEST_PAUSE = timedelta(minutes=1)
+AVOIDED = timedelta(minutes=1)
 MOST_OFFSET = timedelta(seconds=2)
 """A site whose clock is further off gets no account."""
 
 
 def provision(ctx: Context, claimed: Claimed) -> None:
-    """Make the account usable, or give it back for another try, or let it fail."""
-    try:
-        _provision(ctx, claimed)
-    except Conflict:
-        log.info("account %s: somebody else provisions it by now", claimed.account.id)
-
-
-def _provision(ctx: Context, claimed: Claimed) -> None:
+    """Make the account usable, or let it fail. Raises what went wrong when it may be tried again."""
     account = claimed.account
     if ctx.clock() >= account.provision_by:
         _fail(ctx, claimed, f"not usable by {account.provision_by.isoformat()}")
         return
     resumed = account.state is State.PROVISIONING
-    if not resumed:
-        claimed = _begin(ctx, claimed)
-    try:
-        opened = _make(ctx, claimed, resumed)
-    except (SiteError, StackError) as error:
-        _again(ctx, claimed, error)
-        return
+    begun = claimed if resumed else _begin(ctx, claimed)
+    opened = _make(ctx, begun, resumed)
     if isinstance(opened, str):
-        _fail(ctx, claimed, opened)
-        return
-    _active(ctx, claimed, opened)
+        _fail(ctx, begun, opened)
+    else:
+        _active(ctx, begun, opened)
 
 
 def _begin(ctx: Context, claimed: Claimed) -> Claimed:
@@ -80,14 +62,9 @@ def _make(ctx: Context, claimed: Claimed, resumed: bool) -> Opened | str:
 def _same_time(ctx: Context, site: Site) -> None:
     offset = site.now() - ctx.clock()
     if abs(offset) > MOST_OFFSET:
+        ctx.sites.avoid(site.name, ctx.clock() + AVOIDED)
         raise TryLater(f"site {site.name}: its clock is {offset.total_seconds():+.1f} s off ours; set it right",
                        after=timedelta(seconds=10))
-
-
-def _again(ctx: Context, claimed: Claimed, error: Exception) -> None:
-    """Another try, at the latest when it is to fail."""
-    left = max(claimed.account.provision_by - ctx.clock(), timedelta())
-    later(ctx, "provision.later", claimed, trouble("provision", error), min(left, LONGEST_PAUSE))
 
 
 def _fail(ctx: Context, claimed: Claimed, why: str) -> None:

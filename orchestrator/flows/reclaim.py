@@ -9,15 +9,12 @@ from orchestrator.flows import certificate
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
-from orchestrator.flows.trouble import Trouble, later, trouble
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.contract import ContractState
 from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox, redemptions, vouchers
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from orchestrator.store.errors import Conflict
-from providers.protocol import Leftover, Site, SiteError
-from stacks.errors import StackError
+from providers.protocol import Leftover, NeedsHuman, Site
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +23,7 @@ LONGEST_LOOK = timedelta(minutes=10)
 
 
 def reclaim(ctx: Context, claimed: Claimed) -> None:
-    """Take everything away and sign that it is gone, or give the account back for another try."""
-    try:
-        _reclaim(ctx, claimed)
-    except Conflict as lost:
-        log.info("account %s: %s", claimed.account.id, lost)
-    except (SiteError, StackError) as error:
-        later(ctx, "reclaim.later", claimed, trouble("reclaim", error))
-
-
-def _reclaim(ctx: Context, claimed: Claimed) -> None:
+    """Take everything away and sign that it is gone. Raises what went wrong; it is tried again for ever."""
     site = ctx.sites.get(claimed.account.site)
     begun = claimed
     if claimed.account.state is not State.RECLAIMING:
@@ -93,8 +81,7 @@ def _remove(ctx: Context, claimed: Claimed, site: Site) -> None:
     effect("reclaim.clean", site.clean, account.id, claimed.generation)
     left = site.leftovers(account.id)
     if left:
-        later(ctx, "reclaim.later", claimed, _not_empty(site.name, left))
-        return
+        raise _not_empty(site.name, left)
     effect("reclaim.forget", ctx.stacks.remove, account.id)
     site_time = site.now()
     commit("reclaim.done", ctx.store, lambda tx: _done(ctx, tx, claimed, inventory, site_time))
@@ -111,11 +98,11 @@ def _inventory(site: Site, account: Account) -> dict[str, Any]:
     }
 
 
-def _not_empty(site: str, left: list[Leftover]) -> Trouble:
+def _not_empty(site: str, left: list[Leftover]) -> NeedsHuman:
     """A listing that failed counts as not empty."""
     shown = [f"{item.kind} {item.what}{' (could not be listed)' if item.unlisted else ''}" for item in left[:10]]
-    return Trouble("reclaim", f"site {site}: still there: {', '.join(shown)}", "operator",
-                   "remove it at the site by hand if this goes on; Tenure looks again by itself")
+    return NeedsHuman(f"site {site}: still there: {', '.join(shown)}",
+                      remedy="if this goes on, remove it at the site by hand; Tenure looks again by itself")
 
 
 def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], site_time: datetime) -> None:

@@ -78,7 +78,7 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
         assert first is not None
         return _again(first, request)
     offer = _lock_voucher(tx, sender, request, digest, now)
-    account = _place(tx, request, offer, id, now)
+    account = _place(ctx, tx, request, offer, id, now)
     accounts.add(tx, account, sender=sender.id, holder=holders.put(tx, sender.id, request.holder))
     if key is not None:
         claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
@@ -114,10 +114,10 @@ def _duration(hours: int) -> timedelta:
     return timedelta(hours=hours)
 
 
-def _place(tx: Tx, request: Redeem, offer: Offer, id: str, now: datetime) -> Account:
+def _place(ctx: Context, tx: Tx, request: Redeem, offer: Offer, id: str, now: datetime) -> Account:
     """The account at the first site in order that has a place free for the whole of it."""
     until = placement.held_until(offer, now + offer.provision_within + offer.duration)
-    for site in placement.candidates(tx, offer):
+    for site in placement.candidates(tx, offer, ctx.sites.avoided(now)):
         if capacity.hold(tx, id, site, offer.name, now, until):
             return Account(id=id, redemption=request.event, site=site, offer=offer, state=State.REQUESTED, since=now,
                            generation=1, provision_by=now + offer.provision_within)

@@ -77,13 +77,14 @@ def mark(tx: Tx, claimed: Claimed, found: Trouble, now: datetime, longest: timed
     return stuck
 
 
-def later(ctx: Context, name: str, claimed: Claimed, found: Trouble, longest: timedelta = LONGEST_PAUSE) -> None:
+def later(ctx: Context, name: str, claimed: Claimed, found: Trouble, longest: timedelta = LONGEST_PAUSE) -> Trouble:
     """`mark` in a transaction of its own; when somebody else has the account by now, it is theirs to go on with."""
     now = ctx.clock()
     try:
         stuck = commit(name, ctx.store, lambda tx: mark(tx, claimed, found, now, longest))
     except Conflict as lost:
         log.info("account %s: %s", claimed.account.id, lost)
-        return
+        return found
     log.warning("account %s: %s did not work (%s so far, next: %s): %s", claimed.account.id, found.what, stuck.count,
                 found.next, found.error)
+    return found

@@ -1,0 +1,29 @@
+"""What a worker does beside the sweep: seal the journal, mark vouchers that ran out of time."""
+
+import logging
+import threading
+from datetime import timedelta
+
+from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit, effect
+from orchestrator.store import journal, vouchers
+from orchestrator.store.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=1)
+VOUCHERS_EVERY = 60
+"""In rounds."""
+
+
+def run(ctx: Context, stop: threading.Event) -> None:
+    """Until told to stop. What fails is done in a later round."""
+    rounds = 0
+    while not stop.wait(EVERY.total_seconds()):
+        try:
+            effect("keep.seal", journal.seal, ctx.store, ctx.settings.checkpoint(ctx.home))
+            if rounds % VOUCHERS_EVERY == 0:
+                commit("keep.expire", ctx.store, lambda tx: vouchers.expire(tx, ctx.clock()))
+        except (StoreError, OSError) as error:
+            log.warning("journal not sealed: %s", error)
+        rounds += 1
