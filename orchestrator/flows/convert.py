@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from orchestrator.flows import placement
+from orchestrator.flows import operate, placement
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, Difference, spec_of
 from orchestrator.flows.effects import commit, effect
@@ -121,6 +121,7 @@ def convert(ctx: Context, claimed: Claimed) -> None:
         return
     effect("convert.up", ctx.stacks.up, account.id, spec_of(account, offer), site)
     commit("convert.done", ctx.store, lambda tx: _done(ctx, tx, armed, contract, offer))
+    operate.take_notice_down(ctx, account)
     ctx.wake.set()
 
 

@@ -81,6 +81,10 @@ class Sweep:
             except StoreError as error:
                 log.warning("the database does not answer, the sites go on by themselves: %s", error)
                 wait = timedelta(seconds=0.5)
+            except Exception:
+                # Ends wait for nobody, not even for the fault of ours that this is.
+                log.exception("sweep")
+                wait = timedelta(seconds=0.5)
             self.ctx.wake.wait(wait.total_seconds())
             self.ctx.wake.clear()
 

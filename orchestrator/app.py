@@ -1,0 +1,143 @@
+"""Puts everything together around one home folder: settings, keyring, database, sites, stacks. Nothing else does."""
+
+import os
+import secrets
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator import settings as settings_file
+from orchestrator.flows.context import AccountStacks, Context, SitePool
+from orchestrator.settings import Settings
+from orchestrator.store import sites
+from orchestrator.store.engine import Store
+from orchestrator.store.errors import NotFound, StoreBusy, StoreError, WrongKey
+from orchestrator.store.seal import Keyring
+from providers import registry
+from providers.protocol import NeedsHuman, Site, Spec
+from stacks.events import Change
+from stacks.runner import Outputs, Stacks
+
+KEYRING = "keyring.json"
+
+
+class App:
+    """One Tenure, open. `ctx` is what every flow is given."""
+
+    def __init__(self, ctx: Context, stacks: "StartedStacks") -> None:
+        self.ctx = ctx
+        self._stacks = stacks
+
+    @classmethod
+    def open(cls, home: Path, stacks: AccountStacks | None = None) -> "App":
+        """Open this home; the first time, its keyring and database are made. Raises BadSettings, StoreError.
+
+        `stacks` stands in for Pulumi where that is not to be run.
+        """
+        home = home.absolute()
+        chosen = settings_file.load(home)
+        store = _store(home, chosen)
+        own = StartedStacks(home, chosen, store.keyring)
+        ctx = Context(store=store, keyring=store.keyring, sites=SitePool(lambda name: connect(store, name)),
+                      stacks=own if stacks is None else stacks, clock=utc_now, worker=worker_id(), settings=chosen,
+                      home=home)
+        return cls(ctx, own)
+
+    def close(self) -> None:
+        """Drop every connection."""
+        self._stacks.close()
+        self.ctx.sites.close()
+        self.ctx.store.close()
+
+    def __enter__(self) -> "App":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def utc_now() -> datetime:
+    """This machine's clock."""
+    return datetime.now(UTC)
+
+
+def worker_id() -> str:
+    """A name that no other process has, nor this one after a restart: so nobody takes over what it does not know."""
+    return f"w{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def connect(store: Store, name: str) -> Site:
+    """The site of that name as applied. Raises SiteError."""
+    try:
+        with store.read() as tx:
+            row = sites.get(tx, name)
+            keys = sites.secrets(tx, name)
+    except NotFound:
+        row, keys = None, {}
+    if row is None:
+        raise NeedsHuman(f"site {name}: is not known", remedy="tenure apply -f FILE with this site in it")
+    return registry.connect(row.kind, row.name, row.settings, keys)
+
+
+def _store(home: Path, chosen: Settings) -> Store:
+    """The database, made on first use. An existing one without its keyring is never given another."""
+    path = home / KEYRING
+    fresh = not path.exists()
+    database = home / "tenure.db"
+    if fresh and not chosen.database and database.exists():
+        raise WrongKey(f"{database} is there and its keyring {path} is not: put the copy of the keyring back")
+    keyring = Keyring.create(path) if fresh else Keyring.open(path)
+    store = Store(chosen.database_url(home), keyring)
+    try:
+        with store.read():
+            return store
+    except (WrongKey, StoreBusy):
+        if fresh:
+            path.unlink()
+        raise
+    except StoreError:
+        store.migrate()
+        return store
+
+
+class StartedStacks:
+    """Pulumi, started when it is first needed: most commands never do. The CLI's absence is said there and then."""
+
+    def __init__(self, home: Path, chosen: Settings, keyring: Keyring) -> None:
+        passphrase = keyring.mac("stacks", "passphrase").hex()
+        workers = chosen.workers
+        self._stacks = Stacks(chosen.stacks.backend or None, home / "stacks", passphrase,
+                              at_once=workers.provision + workers.reclaim + workers.convert)
+        self._lock = threading.Lock()
+        self._running = False
+
+    @property
+    def running(self) -> Stacks:
+        """The stacks, started."""
+        with self._lock:
+            if not self._running:
+                self._stacks.start()
+                self._running = True
+        return self._stacks
+
+    def up(self, account: str, spec: Spec, site: Site) -> Outputs:
+        return self.running.up(account, spec, site)
+
+    def preview(self, account: str, spec: Spec, site: Site) -> list[Change]:
+        return self.running.preview(account, spec, site)
+
+    def refresh(self, account: str, spec: Spec, site: Site) -> list[Change]:
+        return self.running.refresh(account, spec, site)
+
+    def destroy(self, account: str, spec: Spec, site: Site) -> None:
+        self.running.destroy(account, spec, site)
+
+    def remove(self, account: str) -> None:
+        self.running.remove(account)
+
+    def close(self) -> None:
+        """Stop, if it was ever started."""
+        with self._lock:
+            if self._running:
+                self._stacks.close()
+                self._running = False
