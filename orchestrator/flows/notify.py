@@ -11,6 +11,7 @@ import httpcore
 from standardwebhooks import Webhook
 
 from orchestrator.flows.callbacks import text
+from orchestrator.flows.claim import claim_url
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.egress import post
@@ -91,7 +92,7 @@ def deliver(ctx: Context, message: Message) -> bool:
 
 def _send(ctx: Context, url: str, secret: str, message: Message) -> str | None:
     """None when the sender has it, otherwise what was in the way. Nothing secret is in the sentence."""
-    now, body = ctx.clock(), body_of(message)
+    now, body = ctx.clock(), body_of(ctx, message)
     headers = {
         "content-type": "application/json", "user-agent": "tenure", "webhook-id": message.id,
         "webhook-timestamp": str(int(now.timestamp())),
@@ -106,9 +107,13 @@ def _send(ctx: Context, url: str, secret: str, message: Message) -> str | None:
     return None if 200 <= status < 300 else f"the answer was {status}"
 
 
-def body_of(message: Message) -> bytes:
+def body_of(ctx: Context, message: Message) -> bytes:
     """The exact bytes that are signed: the same at every try."""
-    document = {"type": message.type, "timestamp": text(message.at), "data": dict(message.data)}
+    data = dict(message.data)
+    if message.type == "account.usable":
+        # Made here and never stored: the outbox lies in the clear, and whoever has this link can claim.
+        data["claim_url"] = claim_url(ctx, message.account)
+    document = {"type": message.type, "timestamp": text(message.at), "data": data}
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from orchestrator.flows import claim
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
@@ -89,7 +88,6 @@ def _active(ctx: Context, claimed: Claimed, opened: Opened) -> None:
         accounts.save(tx, account, claimed, release=True)
         journal.write(tx, "account.usable", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
                       starts_at=text(opened.starts_at), ends_at=text(opened.ends_at))
-        outbox.put(tx, claimed.sender, "account.usable", account.id,
-                   {**facts(account), "claim_url": claim.claim_url(ctx, account.id)})
+        outbox.put(tx, claimed.sender, "account.usable", account.id, facts(account))
 
     commit("provision.active", ctx.store, save)
