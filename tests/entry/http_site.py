@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from orchestrator.flows import fence, provision, reclaim
+from orchestrator.flows import convert, fence, provision, reclaim
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts
 from tests.entry.http_world import World
 
-WORK = {Owed.PROVISION: provision.provision, Owed.RECLAIM: reclaim.reclaim}
+WORK = {Owed.PROVISION: provision.provision, Owed.RECLAIM: reclaim.reclaim, Owed.CONVERT: convert.convert}
 
 
 def work(tenure: World) -> None:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Clock:
         return datetime.now(UTC) + self.ahead
 
 
-@dataclass
+@dataclass(repr=False)
 class World:
     """One Tenure, its server's address, and what its users know."""
 
@@ -57,7 +57,6 @@ class World:
     trusted_secret: str
     tokens: dict[str, str]
     client: httpx.Client
-    made: int = field(default=0)
 
     def codes(self, count: int = 1, sender: str | None = None) -> list[str]:
         """Fresh voucher codes."""
@@ -96,7 +95,7 @@ class World:
             return [row for row in journal_rows(tx, limit=1000) if row.action == "door.refused"]
 
 
-def redemption(voucher: str, **data: Any) -> bytes:
+def redemption(voucher: object, **data: Any) -> bytes:
     """The body of a redemption; keywords replace or add fields of `data`."""
     holder = {"id": "u-1", "name": "南京某某（江苏）科技有限公司", "kind": "firm", "email": "lab@example.com"}
     body = {"type": "voucher.redeemed", "timestamp": "2026-01-31T08:00:00Z",

@@ -19,7 +19,9 @@ class PartsOnly:
         return None
 
     def destroy(self, account: str, spec: Spec, site: Site) -> object:
-        return [site.parts[name].remove(spec) for name in reversed(PARTS)]
+        for name in reversed(PARTS):
+            site.parts[name].remove(spec)
+        return None
 
     def remove(self, account: str) -> None:
         """Nothing is kept."""
