@@ -14,6 +14,8 @@ from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import journal, sites
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SINCE_EVER, Places, SiteRow
+from providers import registry
+from providers.protocol import SiteError
 
 Action = Literal["add", "change", "same"]
 
@@ -86,8 +88,9 @@ def _plan(tx: Tx, documents: Documents) -> list[tuple[Change, object]]:
         known = sites.get(tx, document.name)
         if known is not None and known.kind != document.kind:
             problems.append(_problem(document.where, "kind", f"the site is of kind {known.kind} and stays so"))
-        plan += _site(tx, document, known)
-        problems += _unknown_offers(document, offers)
+        found = list(_site(tx, document, known))
+        plan += found
+        problems += [*_unknown_offers(document, offers), *_bad_settings(document, found)]
     if problems:
         raise BadDocument(problems)
     return plan
@@ -146,6 +149,20 @@ def _place_name(place: Places) -> str:
 def _unknown_offers(document: SiteDocument, offers: set[str]) -> list[Problem]:
     return [_problem(place.where, "offer", f"there is no offer {place.offer!r}: apply it before, or in the same files")
             for place in document.places or () if place.offer not in offers]
+
+
+def _bad_settings(document: SiteDocument, found: Iterable[tuple[Change, object]]) -> list[Problem]:
+    """What the site's kind says of its settings. Nothing is connected to; keys and a host's key may still come."""
+    row = next(write for _, write in found if isinstance(write, SiteRow))
+    stand_in = {name: site_keys.new_key() for name in site_keys.OF_KIND.get(row.kind, ())}
+    settings = dict(row.settings)
+    if "ca_key" in stand_in and "address" in settings:
+        settings.setdefault("host_key", site_keys.public_lines(row.name, stand_in)["ca_key"])
+    try:
+        registry.connect(row.kind, row.name, settings, stand_in).close()
+    except SiteError as error:
+        return [_problem(document.where, "settings", str(error))]
+    return []
 
 
 def _problem(where: Problem, name: str, message: str) -> Problem:

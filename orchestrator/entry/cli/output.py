@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +73,32 @@ def answer(json: bool, value: Any, *lines: str) -> None:
         return
     for line in lines:
         say(line)
+
+
+def secret(json: bool, value: Any, shown: str, remark: str) -> None:
+    """A secret that is told this once: alone on stdout, so that it can go to a file; the remark goes to stderr."""
+    answer(json, value, shown)
+    if not json:
+        note(remark)
+
+
+def plain_fields(item: Any) -> dict[str, Any]:
+    """A dataclass's fields as they are, for `rows`."""
+    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+
+
+def lines_of(file: str, most: int) -> list[str]:
+    """The lines of a file, or of stdin for `-`; blank ones and comments left out. For what must not stand in argv."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file}: cannot be read: {error}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise CommandError(f"{'stdin' if file == '-' else file} has no line to read", USAGE)
+    if len(lines) > most:
+        raise CommandError(f"{file} has {len(lines)} lines; at most {most} at once", USAGE)
+    return lines
 
 
 def rows(json: bool, items: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:
@@ -160,10 +187,9 @@ class Progress:
         self.done = 0
         self.over = threading.Event()
 
-    def step(self, what: str = "") -> None:
-        """One more is done."""
-        self.done += 1
-        self.what = what or self.what
+    def step(self, count: int = 1) -> None:
+        """So many more are done."""
+        self.done += count
 
     def run(self) -> None:
         """Silent while patience lasts; then until over."""

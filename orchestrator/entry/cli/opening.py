@@ -1,0 +1,59 @@
+"""Opens the home folder for a command. Everything heavy is imported here, when a command needs it, and not before."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.entry.cli.output import CommandError
+
+if TYPE_CHECKING:
+    from orchestrator.app import App
+    from orchestrator.flows.context import Context
+    from orchestrator.store.engine import Tx
+    from orchestrator.store.senders import Sender
+
+
+def home() -> Path:
+    """TENURE_HOME, else ~/.tenure."""
+    named = os.environ.get("TENURE_HOME")
+    return Path(named) if named else Path.home() / ".tenure"
+
+
+def actor() -> str:
+    """Who runs this command, for the journal: the Unix user's number, since names are personal data."""
+    return f"cli:{os.getuid()}"
+
+
+@contextmanager
+def opened_app() -> Iterator["App"]:
+    """The application of this home, closed at the end."""
+    folder = home()
+    if not (folder / "tenure.yaml").exists():
+        raise CommandError(f"{folder} is no home of Tenure: run `tenure init`, or name another with --home or "
+                           "TENURE_HOME")
+    from orchestrator.app import App
+
+    app = App.open(folder)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+@contextmanager
+def opened() -> Iterator["Context"]:
+    """What flows are given."""
+    with opened_app() as app:
+        yield app.ctx
+
+
+def sender_named(tx: "Tx", name: str) -> "Sender":
+    """The sender, by name or id."""
+    from orchestrator.store import senders
+
+    found = senders.get(tx, name)
+    if found is None:
+        raise CommandError(f"there is no sender {name!r}: `tenure sender list` shows those there are")
+    return found

@@ -1,0 +1,132 @@
+"""`tenure redeem`: an operator redeems a voucher by hand, with the same checks as at the web door."""
+
+import hashlib
+import json as jsonlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.entry.cli import output
+from orchestrator.entry.cli.opening import actor, opened, sender_named
+from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.lifecycle import times
+
+if TYPE_CHECKING:
+    from orchestrator.entry.http.payloads import VoucherIn
+    from orchestrator.flows.context import Context
+    from orchestrator.flows.redeem import Accepted
+    from orchestrator.store.senders import Sender
+
+MOST_ATTEMPTS = 1000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put it at the top of the tree."""
+    app.command(epilog="Example: tenure redeem --sender city-portal --holder-id lab-7 --holder-name 某大学 "
+                       "--email lab@example.edu.cn --kind university code-file")(redeem)
+
+
+def redeem(
+    code: Annotated[str, typer.Argument(metavar="FILE|-", help="The voucher's code, on one line; - reads stdin.")],
+    sender: Annotated[str, typer.Option(help="Whose voucher it is.")],
+    holder_id: Annotated[str, typer.Option(help="The sender's own id of the holder.")],
+    holder_name: Annotated[str, typer.Option(help="The holder's name.")],
+    email: Annotated[str, typer.Option(help="The holder's mail address.")],
+    kind: Annotated[str, typer.Option(help="firm, university, institute or individual.")] = "individual",
+    entity: Annotated[str | None, typer.Option(help="Unified social credit code (统一社会信用代码).")] = None,
+    offer: Annotated[str | None, typer.Option(help="The offer, where the code does not say it.")] = None,
+    hours: Annotated[int | None, typer.Option(help="Hours, for senders whose payload is trusted.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The holder's public SSH key, to claim with later.")] = None,
+    wait: Annotated[str | None, typer.Option(help="Wait so long until it is usable, such as 60s.")] = None,
+    json: Json = False,
+) -> None:
+    """Redeem a voucher. The same voucher again gives the same account."""
+    patience = times.span(wait).total_seconds() if wait else None
+    lines = output.lines_of(code, 1)
+    public = _public_key(key) if key else None
+    data: dict[str, object] = {"voucher": lines[0], "offer": offer, "hours": hours, "ssh_public_key": public,
+            "holder": {"id": holder_id, "name": holder_name, "kind": kind, "email": email, "entity": entity}}
+    with opened() as ctx:
+        with ctx.store.read() as tx:
+            owner = sender_named(tx, sender)
+        if hours is not None and owner.trusts != "payload":
+            raise CommandError(f"--hours is not for sender {sender}: its vouchers say how long", USAGE)
+        accepted = _redeem(ctx, owner, _checked(data))
+        state = _await(ctx, accepted.account, patience)
+    output.answer(json, {"account": accepted.account, "claim_url": accepted.claim_url, "state": state},
+                  f"account {accepted.account}: {state}", f"claim link: {accepted.claim_url}")
+    if patience is not None and state not in ("ACTIVE", "CONTRACTED"):
+        raise CommandError(f"account {accepted.account} is {state}, not usable yet: `tenure account show "
+                           f"{accepted.account}` says more; see that a worker runs")
+
+
+def _checked(data: dict[str, object]) -> "VoucherIn":
+    """With the rules of the web door, so that nothing gets in here that is refused there."""
+    from pydantic import ValidationError
+
+    from orchestrator.entry.http.payloads import VoucherIn
+
+    try:
+        return VoucherIn.model_validate(data)
+    except ValidationError as error:
+        # Without `from`, and without what was given: it may be the code.
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise CommandError(f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}", USAGE) from None
+
+
+def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
+    from orchestrator.flows.redeem import Redeem, redeem
+    from orchestrator.lifecycle.holder import Holder
+    from orchestrator.store import journal
+
+    them = data.holder
+    holder = Holder(id=them.id, name=them.name, kind=them.kind, email=them.email, entity=them.entity)
+    said = jsonlib.dumps(data.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    accepted = redeem(ctx, sender, Redeem(
+        event=_event(ctx, sender, data.voucher), body_hash=hashlib.sha256(said.encode()).hexdigest(),
+        voucher=data.voucher, holder=holder, offer=data.offer, hours=data.hours, ssh_public_key=data.ssh_public_key))
+    with ctx.store.write() as tx:
+        journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor())
+    return accepted
+
+
+def _event(ctx: "Context", sender: "Sender", code: str) -> str:
+    """An id that the voucher gives, so that redeeming it twice is one redemption; with a number that grows for a
+    voucher that was given back because its account failed."""
+    from orchestrator.lifecycle.voucher import VoucherState
+    from orchestrator.store import redemptions, vouchers
+
+    digest = vouchers.digest(ctx.keyring, sender.id, code)
+    with ctx.store.read() as tx:
+        known = vouchers.get(tx, digest)
+        given_back = known is not None and known.state is VoucherState.ISSUED
+        for attempt in range(1, MOST_ATTEMPTS):
+            event = f"by-hand-{digest[:32]}-{attempt}"
+            later = redemptions.find(tx, sender.id, f"by-hand-{digest[:32]}-{attempt + 1}")
+            if redemptions.find(tx, sender.id, event) is None or (later is None and not given_back):
+                return event
+    raise CommandError("this voucher was given back too often: void it")
+
+
+def _await(ctx: "Context", account: str, patience: float | None) -> str:
+    """The account's state; with patience, once it is usable or has failed."""
+    from orchestrator.store import accounts
+
+    end = time.monotonic() + (patience or 0)
+    with output.progress(f"account {account}"):
+        while True:
+            with ctx.store.read() as tx:
+                state = accounts.record(tx, account).account.state.value
+            if state not in ("REQUESTED", "PROVISIONING") or time.monotonic() >= end:
+                return state
+            ctx.wake.wait(0.1)
+            ctx.wake.clear()
+
+
+def _public_key(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--key {file}: cannot be read: {error}", USAGE) from error

@@ -1,0 +1,117 @@
+"""`tenure sender`: the platforms that send signed redemptions, and the secrets that they sign with."""
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from orchestrator.entry.cli import output
+from orchestrator.entry.cli.opening import actor, opened, sender_named
+from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.lifecycle import times
+
+app = typer.Typer(help="Senders: platforms that send signed redemptions.")
+
+Name = Annotated[str, typer.Argument(help="The sender's name.")]
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@app.command(epilog="Example: tenure sender add city-portal --trusts codes --callback https://portal.example.cn/tenure")
+def add(name: Name,
+        trusts: Annotated[str, typer.Option(help="codes: Tenure knows the codes. payload: the platform's signed "
+                                                 "payload carries offer, hours and validity.")] = "codes",
+        callback: Annotated[str | None, typer.Option(help="Where signed callbacks go.")] = None,
+        json: Json = False) -> None:
+    """Make a sender and print, once, the secret that it signs with."""
+    from orchestrator.store import journal, senders
+
+    if len(name) > 40 or not _NAME.fullmatch(name):
+        raise CommandError(f"{name!r} is not a name: at most 40 small letters, digits and -", USAGE)
+    _checked_callback(callback)
+    with opened() as ctx, ctx.store.write() as tx:
+        match trusts:
+            case "codes" | "payload":
+                sender, secret = senders.add(tx, name, trusts, callback, ctx.clock())
+            case _:
+                raise CommandError(f"--trusts is codes or payload, not {trusts!r}", USAGE)
+        journal.write(tx, "sender.added", sender.id, actor(), trusts=trusts)
+    output.secret(json, {"id": sender.id, "name": name, "trusts": trusts, "callback_url": callback, "secret": secret},
+                  secret, f"sender {name} ({sender.id}); the secret is shown only now")
+
+
+@app.command(epilog="Example: tenure sender rotate city-portal --overlap 24h")
+def rotate(name: Name, overlap: Annotated[str, typer.Option(help="How long the old secret stays valid.")] = "24h",
+           json: Json = False) -> None:
+    """Make a new secret and print it, once; the old one goes on for the overlap."""
+    from orchestrator.store import journal, senders
+
+    span = times.span(overlap)
+    with opened() as ctx, ctx.store.write() as tx:
+        sender = sender_named(tx, name)
+        until = ctx.clock() + span
+        secret = senders.rotate(tx, sender.id, ctx.clock(), span)
+        journal.write(tx, "sender.rotated", sender.id, actor(), overlap_until=until)
+    output.secret(json, {"id": sender.id, "name": name, "secret": secret, "previous_valid_until": until}, secret,
+                  f"the secret before stays valid until {times.show(until)}")
+
+
+@app.command(epilog="Example: tenure sender callback city-portal https://portal.example.cn/tenure")
+def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed callbacks go; - for nowhere.")],
+             json: Json = False) -> None:
+    """Change where a sender's callbacks go."""
+    from orchestrator.store import journal, senders
+
+    target = None if url == "-" else url
+    _checked_callback(target)
+    with opened() as ctx, ctx.store.write() as tx:
+        sender = sender_named(tx, name)
+        senders.set_callback(tx, sender.id, target)
+        journal.write(tx, "sender.changed", sender.id, actor())
+    output.answer(json, {"name": name, "callback_url": target}, f"callbacks of {name} go to {target or 'nobody'}")
+
+
+@app.command("test", epilog="Example: tenure sender test city-portal")
+def send_test(name: Name, json: Json = False) -> None:
+    """Send a signed test to the sender's callback, now. Exit code 1 when it does not arrive."""
+    from orchestrator.flows.notify import deliver
+    from orchestrator.store import outbox
+
+    with opened() as ctx:
+        with ctx.store.write() as tx:
+            sender = sender_named(tx, name)
+            if sender.callback_url is None:
+                raise CommandError(f"sender {name} has no callback: `tenure sender callback {name} URL`")
+            id = outbox.put(tx, sender.id, "sender.test", "-", {"sender": sender.id}, ctx.clock())
+        with ctx.store.read() as tx:
+            message = next(one for one in outbox.list_(tx, sender=sender.id) if one.id == id)
+        with output.progress(f"calling {sender.callback_url}"):
+            arrived = deliver(ctx, message)
+        with ctx.store.write() as tx:
+            error = next(one.error for one in outbox.list_(tx, sender=sender.id) if one.id == id)
+            if not arrived:
+                # A test is not tried again for days.
+                outbox.later(tx, id, None, error or "")
+    if not arrived:
+        raise CommandError(f"sender {name}: the test did not arrive at {sender.callback_url}: {error}")
+    output.answer(json, {"name": name, "callback_url": sender.callback_url, "message": id, "arrived": True},
+                  f"{sender.callback_url} took the test {id}")
+
+
+@app.command("list", epilog="Example: tenure sender list --json")
+def list_(json: Json = False) -> None:
+    """All senders."""
+    from orchestrator.store import senders
+
+    with opened() as ctx, ctx.store.read() as tx:
+        found = [output.plain_fields(sender) for sender in senders.list_(tx)]
+    output.rows(json, found, ["name", "trusts", "callback_url", "added_at", "id"],
+                "no senders yet: `tenure sender add NAME`")
+
+
+def _checked_callback(url: str | None) -> None:
+    if url is None:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.password:
+        raise CommandError(f"--callback {url!r} is not an http(s) address without a password in it", USAGE)

@@ -1,0 +1,130 @@
+"""`tenure serve` and `tenure worker`: the long-running processes. SIGTERM stops them in good order."""
+
+import logging
+import signal
+import socket
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.entry.cli import output
+from orchestrator.entry.cli.opening import opened
+from orchestrator.entry.cli.output import CommandError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from orchestrator.entry.worker import Worker
+    from orchestrator.flows.context import Context
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+LOOK = 1.0
+"""Seconds between two looks at whether the worker's threads live."""
+QUIET = ("paramiko", "alembic", "httpcore", "asyncio", "grpc")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands at the top of the tree."""
+    app.command(epilog="Example: tenure serve --no-worker")(serve)
+    app.command(epilog="Example: tenure worker")(worker)
+
+
+def serve(
+    with_worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Do what is owed, too.")] = True,
+    host: Annotated[str | None, typer.Option(help="Listen here instead of where the settings say.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one.")] = None,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
+) -> None:
+    """Open the web doors and, unless told otherwise, work in the same process."""
+    _log_to_stderr()
+    with opened() as ctx:
+        ctx.store.migrate()
+        listening = _listen(host or ctx.settings.listen.host, ctx.settings.listen.port if port is None else port)
+        with listening:
+            server = _server(ctx, access_log)
+            if not with_worker:
+                _run(server, listening)
+                return
+            from orchestrator.entry.worker import Worker
+
+            with Worker(ctx) as working, _Watched(working, server) as watched:
+                _run(server, listening)
+            if watched.died:
+                raise CommandError("a thread of the worker has ended: see the log above, then start it again")
+
+
+def worker() -> None:
+    """Do what is owed, without doors. As many as you like may run on one database."""
+    _log_to_stderr()
+    from orchestrator.entry.worker import run
+
+    with opened() as ctx:
+        output.note(f"tenure worker {ctx.worker} works")
+        run(ctx)
+
+
+def _server(ctx: "Context", access_log: bool) -> "uvicorn.Server":
+    import uvicorn
+
+    from orchestrator.entry.http import create_app
+
+    return uvicorn.Server(uvicorn.Config(create_app(ctx), log_config=None, access_log=access_log, lifespan="off",
+                                         server_header=False, proxy_headers=False, timeout_graceful_shutdown=10))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}; set `listen` in tenure.yaml, or --port"
+                           ) from error
+
+
+def _run(server: "uvicorn.Server", listening: socket.socket) -> None:
+    """Until SIGTERM or SIGINT."""
+    # The server hands a signal on once it has stopped; by default that would end us before the worker has stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _noted)
+    address = listening.getsockname()
+    output.note(f"tenure serves at http://{address[0]}:{address[1]}")
+    server.run(sockets=[listening])
+
+
+def _noted(number: int, _frame: FrameType | None) -> None:
+    log.info("stopped by %s", signal.Signals(number).name)
+
+
+class _Watched:
+    """Stops the doors when the worker beside them has died: half a Tenure must not look like a whole one."""
+
+    def __init__(self, working: "Worker", server: "uvicorn.Server") -> None:
+        self._working = working
+        self._server = server
+        self.died = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
+
+    def __enter__(self) -> "_Watched":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK):
+            if not self._working.alive():
+                self.died = self._server.should_exit = True
+                return
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,55 @@
+"""An account as the command line shows it: the same field names as the operators' API."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.entry.cli import output
+from orchestrator.lifecycle import sizes, times
+
+if TYPE_CHECKING:
+    from orchestrator.lifecycle.offer import Offer
+    from orchestrator.store.accounts import AccountRecord
+
+COLUMNS = ["id", "state", "site", "offer", "ends_at", "left", "owed", "stuck"]
+
+
+def account(record: "AccountRecord", sender: str) -> dict[str, Any]:
+    """Everything but the holder's personal data."""
+    it = record.account
+    fenced = it.state.value == "FENCED"
+    return {
+        "id": it.id, "state": it.state, "since": it.since, "site": it.site, "offer": offer(it.offer), "sender": sender,
+        "redemption": it.redemption, "generation": it.generation, "provision_by": it.provision_by,
+        "starts_at": it.starts_at, "ends_at": it.ends_at, "fenced_at": it.fenced_at, "fenced_by": it.fenced_by,
+        "grace_until": it.grace_until if fenced else None, "contract": it.contract, "hold": it.hold,
+        "convert_asked": it.convert_asked, "reclaim_asked": it.reclaim_asked, "owed": record.owed,
+        "due_at": record.due_at, "holder": record.holder, "worker": record.worker,
+        "stuck": None if record.stuck is None else output.plain_fields(record.stuck)}
+
+
+def offer(it: "Offer") -> dict[str, Any]:
+    """Sizes in bytes, rate in bits a second, times in seconds."""
+    return output.plain_fields(it)
+
+
+def row(record: "AccountRecord", now: datetime) -> list[str]:
+    """The cells of COLUMNS."""
+    it = record.account
+    left = it.ends_at - now if it.ends_at is not None and it.ends_at > now else timedelta()
+    stuck = record.stuck
+    return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, times.show(it.ends_at),
+            times.show_span(left) if left else "-", record.owed.value if record.owed else "-",
+            f"{stuck.what}: {stuck.next} acts next" if stuck else "-"]
+
+
+def facts(record: "AccountRecord", sender: str) -> dict[str, Any]:
+    """For people: sizes with units, and what is stuck in words."""
+    found = account(record, sender)
+    it, stuck = record.account.offer, record.stuck
+    found["offer"] = (f"{it.name}: {it.containers} containers, {it.cpu_milli / 1000:g} cores, "
+                      f"{sizes.show_size(it.memory)} memory, {it.pids} pids, {sizes.show_size(it.storage)} storage, "
+                      f"{sizes.show_rate(it.rate)}, {sizes.show_size(it.egress)} egress")
+    if stuck is not None:
+        found["stuck"] = f"{stuck.what}: {stuck.error} ({stuck.count} times since {times.show(stuck.since)})"
+        found["next"] = stuck.next + (f": {stuck.remedy}" if stuck.remedy else "")
+    return found

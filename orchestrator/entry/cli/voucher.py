@@ -1,0 +1,173 @@
+"""`tenure voucher`: codes that Tenure itself knows. A code is shown once, when it is made, and kept as a keyed hash."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.entry.cli import output
+from orchestrator.entry.cli.opening import actor, opened, sender_named
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Yes
+from orchestrator.lifecycle import times
+
+if TYPE_CHECKING:
+    from orchestrator.flows.context import Context
+    from orchestrator.store.engine import Tx
+    from orchestrator.store.senders import Sender as Sender_
+
+app = typer.Typer(help="Vouchers (算力券) whose codes Tenure knows.")
+
+Offer = Annotated[str, typer.Option("--offer", help="What an account of these vouchers gets.")]
+Sender = Annotated[str | None, typer.Option("--sender", help="Whose platform redeems them; the only one if left out.")]
+From = Annotated[str, typer.Option("--from", help="Redeemable from then on.")]
+Until = Annotated[str | None, typer.Option("--until", help="Redeemable before then.")]
+For = Annotated[str | None, typer.Option("--valid-for", help="Redeemable for so long, such as 90d.")]
+Codes = Annotated[str, typer.Argument(metavar="FILE|-", help="One code on each line; - reads stdin.")]
+MOST = 100_000
+BATCH = 1000
+"""Vouchers in one transaction: others get to write in between."""
+
+
+@app.command(epilog="Example: tenure voucher issue --offer starter --valid-for 90d --count 3 > codes")
+def issue(offer: Offer, sender: Sender = None, until: Until = None, valid_for: For = None, valid_from: From = "now",
+          count: Annotated[int, typer.Option("--count", "-n", min=1, max=MOST)] = 1, json: Json = False) -> None:
+    """Make new codes and print them, once, one on each line."""
+    from orchestrator.store import vouchers
+
+    codes = [vouchers.new_code() for _ in range(count)]
+    put = Put(sender, offer, valid_from, until, valid_for, "voucher.issued")
+    with opened() as ctx:
+        try:
+            _put(ctx, put, codes)
+        finally:
+            # Codes that were written before something failed are good, and nobody could read them again.
+            written = codes[:put.written]
+            output.answer(json, {"codes": written, "sender": put.sender, "offer": offer, "valid_from": put.start,
+                                 "valid_until": put.end}, *written)
+    if not json:
+        output.note(f"{count} vouchers of {put.sender} for {offer}, valid {times.show(put.start)} until "
+                    f"{times.show(put.end)}; the codes are shown only now")
+
+
+@app.command("import", epilog="Example: tenure voucher import --offer starter --until 2027-12-31 codes")
+def import_(codes: Codes, offer: Offer, sender: Sender = None, until: Until = None, valid_for: For = None,
+            valid_from: From = "now", json: Json = False) -> None:
+    """Take over codes made elsewhere; those already known stay as they are."""
+    read = output.lines_of(codes, MOST)
+    put = Put(sender, offer, valid_from, until, valid_for, "voucher.imported")
+    with opened() as ctx:
+        _put(ctx, put, read)
+    output.answer(json, {"read": len(read), "new": put.new, "sender": put.sender, "offer": offer,
+                         "valid_from": put.start, "valid_until": put.end},
+                  f"{put.new} new vouchers of {len(read)} read, valid {times.show(put.start)} until "
+                  f"{times.show(put.end)}")
+
+
+@dataclass(slots=True)
+class Put:
+    """Vouchers to be written, as asked for; and what became of it."""
+
+    sender: str | None
+    offer: str
+    valid_from: str
+    until: str | None
+    valid_for: str | None
+    action: str
+    start: datetime | None = None
+    end: datetime | None = None
+    written: int = 0
+    new: int = 0
+
+
+def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
+    """Write the codes, batch by batch."""
+    from orchestrator.store import journal, sites, vouchers
+
+    put.start, put.end = _validity(put, ctx.clock())
+    with output.progress("writing vouchers", len(codes)) as shown:
+        for at in range(0, len(codes), BATCH):
+            some = codes[at:at + BATCH]
+            with ctx.store.write() as tx:
+                owner = owner_of(tx, put.sender)
+                if owner.trusts != "codes":
+                    raise CommandError(f"sender {owner.name} owns its codes itself (--trusts payload)")
+                if sites.get_offer(tx, put.offer) is None:
+                    raise CommandError(f"there is no offer {put.offer!r}: `tenure apply` it first")
+                fresh = vouchers.import_(tx, owner.id, put.offer, some, put.start, put.end)
+                journal.write(tx, put.action, owner.id, actor(), offer=put.offer, count=fresh, valid_from=put.start,
+                              valid_until=put.end)
+            put.sender, put.written, put.new = owner.name, put.written + len(some), put.new + fresh
+            shown.step(len(some))
+
+
+def _validity(put: Put, now: datetime) -> tuple[datetime, datetime]:
+    start = times.parse(put.valid_from, now)
+    if (put.until is None) == (put.valid_for is None):
+        raise CommandError("say either --until when or --valid-for how long", USAGE)
+    end = times.parse(put.until, now) if put.until else start + times.span(put.valid_for or "")
+    if end <= max(start, now):
+        raise CommandError(f"{times.show(end)} is not after --from, or already past", USAGE)
+    return start, end
+
+
+def owner_of(tx: "Tx", name: str | None) -> "Sender_":
+    """The sender named, or the only one that there is."""
+    from orchestrator.store import senders
+
+    if name is not None:
+        return sender_named(tx, name)
+    known = senders.list_(tx)
+    if len(known) != 1:
+        raise CommandError("no sender yet: `tenure sender add NAME`" if not known else
+                           f"say which with --sender: {', '.join(one.name for one in known)}", USAGE)
+    return known[0]
+
+
+@app.command(epilog="Example: tenure voucher void --sender city-portal codes-to-void --yes")
+def void(codes: Codes, sender: Sender = None, yes: Yes = False, json: Json = False) -> None:
+    """Make codes unusable. One that was redeemed already is refused: act on its account instead."""
+    from orchestrator.lifecycle.errors import RuleError
+    from orchestrator.store import journal, vouchers
+    from orchestrator.store.errors import Conflict
+
+    read = output.lines_of(codes, MOST)
+    output.confirm(f"Void {len(read)} vouchers?", yes)
+    done, refused = 0, []
+    with opened() as ctx, output.progress("voiding vouchers", len(read)) as shown:
+        for number, code in enumerate(read, 1):
+            try:
+                with ctx.store.write() as tx:
+                    digest = vouchers.digest(ctx.keyring, owner_of(tx, sender).id, code)
+                    vouchers.void(tx, digest)
+                    journal.write(tx, "voucher.voided", digest[:16], actor())
+                done += 1
+            except (RuleError, Conflict) as error:
+                refused.append({"line": number, "why": str(error)})
+            shown.step()
+    output.answer(json, {"void": done, "refused": refused}, f"{done} of {len(read)} vouchers are void")
+    if refused and not json:
+        for one in refused:
+            output.note(f"line {one['line']}: {one['why']}")
+    if refused:
+        raise typer.Exit(output.FAILED)
+
+
+@app.command("list", epilog="Example: tenure voucher list --sender city-portal --state issued --json")
+def list_(sender: Annotated[str | None, typer.Option(help="Of this sender only.")] = None,
+          state: Annotated[str | None, typer.Option(help="issued, redeemed, expired or void.")] = None,
+          limit: Annotated[int, typer.Option(min=1, max=MOST)] = 1000, json: Json = False) -> None:
+    """Vouchers by the first letters of their hash; the codes themselves are nowhere."""
+    from orchestrator.lifecycle.voucher import VoucherState
+    from orchestrator.store import senders, vouchers
+
+    if state is not None and state not in list(VoucherState):
+        raise CommandError(f"--state is one of {', '.join(VoucherState)}, not {state!r}", USAGE)
+    with opened() as ctx, ctx.store.read() as tx:
+        names = {one.id: one.name for one in senders.list_(tx)}
+        owner = sender_named(tx, sender).id if sender else None
+        found = vouchers.list_(tx, sender=owner, state=VoucherState(state) if state else None, limit=limit)
+    output.rows(json, [{"voucher": row.voucher.digest[:16], "sender": names[row.sender], "offer": row.voucher.offer,
+                        "state": row.voucher.state, "valid_from": row.voucher.valid_from,
+                        "valid_until": row.voucher.valid_until, "redeemed_at": row.redeemed_at} for row in found],
+                ["voucher", "sender", "offer", "state", "valid_from", "valid_until", "redeemed_at"], "no vouchers")
