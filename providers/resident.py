@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Final, Literal, NoReturn, TypeVar, cast
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
@@ -170,13 +170,13 @@ class Resident(provider_pb2_grpc.ResourceProviderServicer):
         return Empty()
 
     def _part(self, urn: str, context: grpc.ServicerContext) -> tuple[Part, Run]:
-        stack, project, kind = urn.removeprefix("urn:pulumi:").split("::")[:3]
+        stack, project, kind = [*urn.removeprefix("urn:pulumi:").split("::"), "", "", ""][:3]
         run = self._register.run_of(stack, project)
         name = kind.rpartition(":")[2].lower()
         if run is None or name not in PARTS:
             logger.warning("refused a resource operation that this worker has not asked for: %r", urn)
             abort(context, grpc.StatusCode.PERMISSION_DENIED, f"{urn}: this worker has no such operation in flight")
-        return run.site.parts[cast(PartName, name)], run
+        return run.site.parts[name], run
 
     def _call(self, run: Run, context: grpc.ServicerContext, act: Callable[[], T]) -> T:
         try:

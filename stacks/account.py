@@ -25,23 +25,23 @@ def account(spec: Spec, site: str, report: Report) -> None:
     """Declare the five. Removal goes the other way round, hence containers stand on storage and network: their layers
     and addresses are gone before what holds them is. `report` is told each part's facts once they are known."""
     whose = {"account": spec.account, "site": site}
-    user = Resource("Account", whose, after=[])
-    storage = Resource("Storage", {**whose, "storage": spec.storage, "models": list(spec.models)}, after=[user])
+    user = Resource(
+        "Account", {**whose, "cpu_milli": spec.cpu_milli, "memory": spec.memory, "pids": spec.pids}, after=[]
+    )
+    storage = Resource("Storage", {**whose, "storage": spec.storage}, after=[user])
     network = Resource("Network", {**whose, "rate": spec.rate, "egress": spec.egress}, after=[user])
-    containers = Resource("Containers", {**whose, **computing(spec)}, after=[storage, network])
+    containers = Resource("Containers", {**whose, **contained(spec)}, after=[storage, network])
     access = Resource("Access", whose, after=[containers])
     for name, part in zip(PARTS, (user, storage, network, containers, access), strict=True):
         pulumi.export(name, part.facts)
         part.facts.apply(partial(report, name))
 
 
-def computing(spec: Spec) -> dict[str, Any]:
-    """What containers may use, all of them together."""
+def contained(spec: Spec) -> dict[str, Any]:
+    """How many containers, of what, with what in them. What they may use together is the account's."""
     return {
         "containers": spec.containers,
-        "cpu_milli": spec.cpu_milli,
-        "memory": spec.memory,
-        "pids": spec.pids,
-        "images": list(spec.images),
+        "images": sorted(spec.images),
+        "models": sorted(spec.models),
         "accelerators": dict(spec.accelerators),
     }

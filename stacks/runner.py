@@ -38,7 +38,7 @@ class Stacks:
         self, backend_url: str | None, home: Path, passphrase: str, cli: Path | None = None, at_once: int = 4
     ) -> None:
         """`home` is Tenure's own directory for Pulumi's files and, without `backend_url`, for the states too."""
-        self._home = home
+        self.home = home
         self._url = backend_url or f"file://{home / 'states'}"
         self._passphrase = passphrase
         self._wanted_cli = cli
@@ -51,10 +51,10 @@ class Stacks:
         """Find the CLI, make the directories, listen on loopback."""
         self._cli = cli.required(self._wanted_cli)
         for place in ("pulumi", "program", "runs"):
-            (self._home / place).mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.home / place).mkdir(parents=True, exist_ok=True, mode=0o700)
         # The runtime's name is never used: each run brings its own language host.
-        (self._home / "program" / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
-        secrets.config_file(self._home / "settings.yaml", self._passphrase)
+        (self.home / "program" / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
+        secrets.config_file(self.home / "settings.yaml", self._passphrase)
         if self._files:
             self._files.prepare()
         self._provider.start(also=Language(self._provider).add_to)
@@ -140,7 +140,7 @@ class Stacks:
         self._pulumi(account, ["cancel", "--yes", account])
         pending = state["deployment"].pop("pending_operations", None)
         if pending:
-            with tempfile.NamedTemporaryFile("w", dir=self._home / "runs", suffix=".json") as file:
+            with tempfile.NamedTemporaryFile("w", dir=self.home / "runs", suffix=".json") as file:
                 json.dump(state, file)
                 file.flush()
                 self._pulumi(account, ["stack", "import", "--stack", account, "--file", file.name])
@@ -181,7 +181,7 @@ class Stacks:
     def _pulumi(self, account: str, argv: Sequence[str], on_line: cli.OnLine | None = None) -> str:
         """One run of the CLI, with its output; anything but success raises."""
         command = [str(self._cli), "--non-interactive", "--color", "never", *argv]
-        done = cli.run(command, self._home / "program", self._environment(), LIMIT, on_line)
+        done = cli.run(command, self.home / "program", self._environment(), LIMIT, on_line)
         if done.code != 0 or done.timed_out:
             raise cli.failure(account, done, secrets=[self._passphrase, self._url])
         return done.output
@@ -194,16 +194,16 @@ class Stacks:
         return [f"--client=127.0.0.1:{self._provider.port}"]
 
     def _settings(self) -> list[str]:
-        return ["--config-file", str(self._home / "settings.yaml")]
+        return ["--config-file", str(self.home / "settings.yaml")]
 
     def _log(self) -> "tempfile._TemporaryFileWrapper[bytes]":
-        return tempfile.NamedTemporaryFile(dir=self._home / "runs", suffix=".events")
+        return tempfile.NamedTemporaryFile(dir=self.home / "runs", suffix=".events")
 
     def _environment(self) -> dict[str, str]:
         """The worker's own, for the clouds' credentials in it, without what is Tenure's or another Pulumi's."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "TENURE_"))}
         return kept | {
-            "PULUMI_HOME": str(self._home / "pulumi"),
+            "PULUMI_HOME": str(self.home / "pulumi"),
             "PULUMI_BACKEND_URL": self._url,
             "PULUMI_CONFIG_PASSPHRASE": self._passphrase,
             "PULUMI_DEBUG_PROVIDERS": f"{PROJECT}:{self._provider.port}",
