@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from providers.host import zipapp
 from providers.host.files import File, Folder, command, config, files, folders, launcher, principals, unit
+from providers.host.look import Look, look, stands
 from providers.host.settings import HostSettings
 from providers.host.shell import Host, done
 from providers.protocol import NeedsHuman, Refused
@@ -28,6 +29,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOOK = f'PATH={PATH}; for one; do command -v "$one" >/dev/null || echo "$one"; done'
 STAGE = 'set -e; umask 077; cat > "$1.new"; chown 0:0 "$1.new"; chmod "$2" "$1.new"; sync "$1.new"'
 MOVE = 'mv -fT -- "$1.new" "$1"; sync "$(dirname -- "$1")"'
+OURS = r".*/[0-9a-f]{16}\.pyz"
+LOGINS = 'getent group "$1" >/dev/null && echo group; getent passwd "$2" >/dev/null && echo user; :'
 RELOAD = 'kill -HUP "$(cat -- "$1")"'
 SSHD = "/usr/sbin/sshd"
 VISUDO = "/usr/sbin/visudo"
@@ -56,14 +59,16 @@ def apply(on: Host, host: HostSettings, ca_public: str, operator_public: str, *,
     """Bring the host to what the settings say. Says what was (or would be) changed: nothing when all stands."""
     said = _programs(on, dry_run)
     said += _logins(on, host, dry_run)
-    for folder in folders(host):
-        said += _folder(on, folder, dry_run)
-    wanted = files(host, ca_public, operator_public)
+    wanted, places = files(host, ca_public, operator_public), folders(host)
+    seen = look(on, [*(one.path for one in places), *(one.path for one in wanted)])
+    for folder in places:
+        said += _folder(on, folder, seen[folder.path], dry_run)
     before = _launched(on, host)
-    changed = {file.path: _file(on, host, file, dry_run) for file in wanted}
+    changed = {file.path: _file(on, host, file, seen[file.path], dry_run) for file in wanted}
     said += [line for lines in changed.values() for line in lines]
     said += _service(on, host, dry_run, restart=bool(changed[launcher(host)] or changed[config(host)]))
-    if not dry_run:
+    if said and not dry_run:
+        _confirm_files(on, wanted)
         _forget_old(on, host, keep={file.path for file in wanted} | before)
     return said
 
@@ -108,9 +113,10 @@ def _programs(on: Host, dry_run: bool) -> list[str]:
 def _logins(on: Host, host: HostSettings, dry_run: bool) -> list[str]:
     """The holders' group and the operator's login: no password, no home, a key that starts one program."""
     steps: list[tuple[str, list[str]]] = []
-    if on.run(["getent", "group", host.group]).code != 0:
+    there = done(on, ["sh", "-c", LOGINS, "sh", host.group, host.user]).out.decode().split()
+    if "group" not in there:
         steps.append((f"add group {host.group}", ["groupadd", "--system", host.group]))
-    if on.run(["getent", "passwd", host.user]).code != 0:
+    if "user" not in there:
         # '*' is no password, and unlike '!' does not count as a locked account to sshd
         argv = ["useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", "--password", "*"]
         steps.append((f"add user {host.user}", [*argv, host.user]))
@@ -129,21 +135,27 @@ def _remove_logins(on: Host, host: HostSettings, dry_run: bool) -> list[str]:
     return said
 
 
-def _folder(on: Host, folder: Folder, dry_run: bool) -> list[str]:
-    wanted = f"{folder.mode:o} root root directory"
-    ran = on.run(["stat", "-c", "%a %U %G %F", folder.path])
-    if ran.code == 0 and ran.out.decode().strip() == wanted:
+def _confirm_files(on: Host, wanted: Sequence[File]) -> None:
+    """Read back: somebody else may write the same files."""
+    seen = look(on, [file.path for file in wanted])
+    wrong = [file.path for file in wanted if not stands(file, seen[file.path])]
+    if wrong:
+        raise NeedsHuman(f"{wrong[0]}: reads back differently", remedy="see who else writes it, then prepare again")
+
+
+def _folder(on: Host, folder: Folder, seen: Look, dry_run: bool) -> list[str]:
+    if seen.shape == f"{folder.mode:o} root root directory":
         return []
     if not dry_run:
         done(on, ["install", "-d", "-o", "root", "-g", "root", "-m", f"{folder.mode:o}", folder.path])
     return [f"folder {folder.path} ({folder.mode:04o} root)"]
 
 
-def _file(on: Host, host: HostSettings, file: File, dry_run: bool) -> list[str]:
+def _file(on: Host, host: HostSettings, file: File, seen: Look, dry_run: bool) -> list[str]:
     """Write the file if it differs. What sudo or sshd reads is checked by them before it counts."""
-    old = _read(on, file.path)
-    if old == file.raw and _mode(on, file.path) == f"{file.mode:o} root root":
+    if stands(file, seen):
         return []
+    old = _read(on, file.path) if seen.shape else None
     said = describe(file, old)
     if dry_run:
         return said
@@ -154,8 +166,6 @@ def _file(on: Host, host: HostSettings, file: File, dry_run: bool) -> list[str]:
     if file.path == host.paths.sshd_drop_in:
         _adopt(on, host, file, old)
         said += _reload(on, host)
-    if _read(on, file.path) != file.raw:
-        raise NeedsHuman(f"{file.path}: reads back differently", remedy="see who else writes it, then prepare again")
     return said
 
 
@@ -217,7 +227,8 @@ def _service(on: Host, host: HostSettings, dry_run: bool, *, restart: bool) -> l
     reaper = " ".join(command(host, "reaper"))
     if not _systemd(on):
         return [f"no systemd here: start at boot, before sshd, and now: {reaper}"] if restart else []
-    said = _file(on, host, unit(host), dry_run)
+    wanted = unit(host)
+    said = _file(on, host, wanted, look(on, [wanted.path])[wanted.path], dry_run)
     name = host.paths.unit.rsplit("/", 1)[1]
     if dry_run:
         return [*said, f"restart {name}"] if said or restart else []
@@ -238,9 +249,9 @@ def _launched(on: Host, host: HostSettings) -> set[str]:
 
 
 def _forget_old(on: Host, host: HostSettings, keep: set[str]) -> None:
-    listed = (
-        done(on, ["find", host.paths.lib, "-maxdepth", "1", "-type", "f", "-name", "*.pyz"]).out.decode().split("\n")
-    )
+    """Versions before the last: nothing runs them any more."""
+    ours = [host.paths.lib, "-maxdepth", "1", "-type", "f", "-regextype", "posix-extended", "-regex", OURS]
+    listed = done(on, ["find", *ours]).out.decode().split("\n")
     old = [path for path in listed if path and path not in keep]
     if old:
         done(on, ["rm", "-f", "--", *old])
@@ -259,10 +270,6 @@ def _accounts(on: Host, host: HostSettings) -> list[str]:
 def _read(on: Host, path: str) -> bytes | None:
     ran = on.run(["cat", "--", path])
     return ran.out if ran.code == 0 else None
-
-
-def _mode(on: Host, path: str) -> str:
-    return on.run(["stat", "-c", "%a %U %G", path]).out.decode().strip()
 
 
 def _systemd(on: Host) -> bool:

@@ -118,11 +118,12 @@ def read_accounts(answer: object) -> list[str]:
     return list(rows)
 
 
-def read_usage(answer: object) -> Usage:
+def read_usage(answer: object, since: datetime) -> Usage:
+    """The site's counters run from the account's beginning, so `since` is not later than that."""
     match answer:
-        case {"since": since, "until": until, **rest}:
+        case {"until": until, **rest}:
             return Usage(
-                instant(since),
+                since,
                 instant(until),
                 _whole_or_gap(rest, "egress"),
                 _whole_or_gap(rest, "storage"),

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("onsite")
-MAIN = b"import sys\n\nfrom onsite.__main__ import main\n\nsys.exit(main())\n"
+MAIN = b"import sys\n\nfrom onsite.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -128,7 +128,7 @@ class LinuxSite:
 
     def usage(self, account: str, since: datetime) -> Usage:
         answer = self._agent.call("usage", timeout=QUICK, account=checked_account(account), since=wire.seconds(since))
-        return wire.read_usage(answer)
+        return wire.read_usage(answer, since)
 
     def capacity(self) -> Capacity:
         return wire.read_capacity(self._agent.call("capacity", timeout=QUICK))

@@ -65,7 +65,7 @@ class MemorySite:
         self._ca = ca or ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
     def now(self) -> datetime:
-        return self._enter("", lambda world: _instant(world.now()))
+        return self._enter(None, lambda world: _instant(world.now()))
 
     def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
         def act(world: World) -> Armed | AlreadyFenced:
@@ -185,7 +185,7 @@ class MemorySite:
         self._enter(account, act)
 
     def accounts(self) -> list[str]:
-        return self._enter("", lambda world: sorted(world.tenancies))
+        return self._enter(None, lambda world: sorted(world.tenancies))
 
     def usage(self, account: str, since: datetime) -> Usage:
         def act(world: World) -> Usage:
@@ -202,11 +202,11 @@ class MemorySite:
             taken = sum(limit for limit in limits if isinstance(limit, int))
             return Capacity(world.cpu_milli, world.memory, world.storage, max(0, world.storage - taken))
 
-        return self._enter("", act)
+        return self._enter(None, act)
 
     def check(self) -> list[Finding]:
         skew = abs(self.now() - datetime.now(UTC))
-        prepared = self._enter("", lambda world: world.prepared)
+        prepared = self._enter(None, lambda world: world.prepared)
         return [
             Finding("clock", skew <= MOST_SKEW, f"{skew.total_seconds():.3f} s off", "set the site's clock"),
             Finding("prepared", prepared, "yes" if prepared else "no", f"tenure site prepare {self.name}"),
@@ -218,7 +218,7 @@ class MemorySite:
             world.prepared = world.prepared or not dry_run
             return changes
 
-        return self._enter("", act)
+        return self._enter(None, act)
 
     def unprepare(self, dry_run: bool) -> list[str]:
         def act(world: World) -> list[str]:
@@ -228,7 +228,7 @@ class MemorySite:
             world.prepared = world.prepared and dry_run
             return changes
 
-        return self._enter("", act)
+        return self._enter(None, act)
 
     def close(self) -> None:
         """Nothing to drop."""
@@ -236,9 +236,9 @@ class MemorySite:
     def _host_line(self) -> str:
         return f"memory.invalid {certificates.public_line(self._ca.public_key())}"
 
-    def _enter(self, account: str, act: Callable[[World], T]) -> T:
+    def _enter(self, account: str | None, act: Callable[[World], T]) -> T:
         """One call to the site: its reaper has run, its faults have their say."""
-        if account != "":
+        if account is not None:
             checked_account(account)
         faults = self.keeper.peek(lambda world: world.faults)
         if faults.dead and faults.hang:

@@ -197,7 +197,7 @@ def test_check_of_a_site_that_does_not_answer_is_a_finding() -> None:
 
 def test_a_gap_in_usage_is_no_zero() -> None:
     """None where the site could not say."""
-    answer = {"since": 0.0, "until": 10.0, "egress": None, "storage": 7, "cpu_seconds": None}
+    answer = {"until": 10.0, "egress": None, "storage": 7, "cpu_seconds": None}
     used = site(lambda request: ok(answer)).usage(new_id(), END)
     assert (used.egress, used.storage, used.cpu_seconds) == (None, 7, None)
 

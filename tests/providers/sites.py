@@ -1,0 +1,64 @@
+"""A site of each kind that this machine can show, for the suite that every kind must pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from providers.memory.world import forget
+from providers.protocol import Site
+from providers.registry import connect
+from tests.lab.host import IMAGE
+from tests.lab.lab import Lab
+from tests.lab.program import MODEL
+from tests.lab.tenured import site_document
+from tests.providers.keys import make_key
+
+LAB = "sites"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A site, and what its offers may name there."""
+
+    site: Site
+    images: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+@contextmanager
+def memory() -> Iterator[Shown]:
+    forget("every")
+    yield Shown(connect("memory", "every", {}, {}), ("localhost/any:1",), ("any",))
+    forget("every")
+
+
+@contextmanager
+def linux() -> Iterator[Shown]:
+    """A prepared site on a lab of its own, taken down afterwards."""
+    lab = Lab(LAB)
+    place = lab.up()
+    try:
+        settings, secrets = lab_access(place)
+        site = connect("linux", place.name, settings, secrets)
+        site.prepare(dry_run=False)
+        yield Shown(site, (IMAGE,), (MODEL,))
+        site.close()
+    finally:
+        lab.down()
+
+
+def lab_access(place: Any) -> tuple[dict[str, object], dict[str, str]]:
+    """A lab as `connect` wants it; root's key there is the bootstrap login."""
+    document = site_document(place, {})
+    host, port = document["address"].rsplit(":", 1)
+    settings = {**document["settings"], "address": host, "port": int(port), "host_key": document["host_key"]}
+    secrets = {
+        "operator_key": make_key().private,
+        "ca_key": make_key().private,
+        "bootstrap_key": place.path("keys/root").read_text(),
+    }
+    return settings, secrets
+
+
+KINDS = {"memory": memory, "linux": linux}

@@ -1,0 +1,381 @@
+"""What every kind of site must do: one suite, on each kind that this machine can show."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from providers.protocol import PARTS, AlreadyFenced, Armed, PartName, Refused, Site, Spec, Stale
+from providers.registry import KINDS as REGISTERED
+from tests.lab.place import Unfit
+from tests.providers.keys import make_key
+from tests.providers.sites import KINDS, Shown
+from tests.providers.specs import new_id, spec
+
+MINUTE = timedelta(minutes=1)
+LATER = 10 * MINUTE
+GONE = 1 << 40
+"""A generation above any that a test uses."""
+
+
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def shown(request: pytest.FixtureRequest) -> Iterator[Shown]:
+    """A site of this kind, prepared, for all tests of it."""
+    try:
+        with KINDS[request.param]() as one:
+            yield one
+    except Unfit as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def site(shown: Shown) -> Site:
+    return shown.site
+
+
+@pytest.fixture
+def account(shown: Shown) -> Iterator[Spec]:
+    """A new account's spec; whatever a test made of it is gone afterwards."""
+    made = replace(spec(), images=shown.images, models=shown.models)
+    yield made
+    shown.site.fence([(made.account, GONE)], "operator")
+    shown.site.clean(made.account, GONE)
+    assert shown.site.leftovers(made.account) == []
+
+
+def armed(site: Site, account: Spec, generation: int = 1) -> None:
+    assert isinstance(site.arm(account, site.now() + LATER, generation), Armed)
+
+
+def complete(site: Site, account: Spec) -> None:
+    """Armed, with all parts; logins closed."""
+    armed(site, account)
+    for part in PARTS:
+        site.parts[part].ensure(account)
+
+
+def live(site: Site, account: Spec) -> None:
+    complete(site, account)
+    site.open(account, 5 * MINUTE, 2)
+
+
+def fence(site: Site, account: Spec, generation: int) -> None:
+    (row,) = site.fence([(account.account, generation)], "operator")
+    assert row.error is None
+
+
+def test_every_registered_kind_is_in_this_suite() -> None:
+    """A new kind is one folder, one registry line, and a way to show it here."""
+    assert set(REGISTERED) == set(KINDS)
+
+
+def test_nothing_is_made_before_its_end_is_known(site: Site, account: Spec) -> None:
+    """An account that nothing would end must not come to be."""
+    with pytest.raises(Refused):
+        site.parts["account"].ensure(account)
+    assert site.leftovers(account.account) == []
+
+
+def test_ensuring_twice_is_ensuring_once(site: Site, account: Spec) -> None:
+    """The same facts, identity included."""
+    complete(site, account)
+    first = {part: site.parts[part].observe(account) for part in PARTS}
+    assert {part: site.parts[part].ensure(account) for part in PARTS} == first
+
+
+def test_observing_changes_nothing(site: Site, account: Spec) -> None:
+    """Of an account that is armed only, nothing is there before and after."""
+    armed(site, account)
+    before = site.leftovers(account.account)
+    assert [site.parts[part].observe(account) for part in PARTS] == [None] * len(PARTS)
+    assert site.leftovers(account.account) == before
+
+
+def test_every_part_says_its_identity(site: Site, account: Spec) -> None:
+    """The facts by which a replacement would show."""
+    complete(site, account)
+    for part in site.parts.values():
+        seen = part.observe(account)
+        assert seen is not None
+        assert part.identity <= seen.facts.keys()
+
+
+def test_removing_what_is_gone_succeeds(site: Site, account: Spec) -> None:
+    """Twice, and for an account that never was."""
+    complete(site, account)
+    for _ in range(2):
+        for part in reversed(PARTS):
+            site.parts[part].remove(account)
+    site.parts["storage"].remove(spec())
+
+
+@pytest.mark.parametrize("made", range(1, len(PARTS)))
+def test_a_half_made_account_is_adopted(site: Site, account: Spec, made: int) -> None:
+    """Whoever comes next finishes it; what was there keeps its identity."""
+    armed(site, account)
+    first = {part: site.parts[part].ensure(account) for part in PARTS[:made]}
+    second = {part: site.parts[part].ensure(account) for part in PARTS}
+    for part, seen in first.items():
+        for fact in site.parts[part].identity:
+            assert second[part].facts[fact] == seen.facts[fact]
+
+
+def test_larger_limits_leave_identity_alone(site: Site, account: Spec) -> None:
+    """A conversion in place: only limits change."""
+    live(site, account)
+    before = {part: site.parts[part].observe(account) for part in PARTS}
+    larger = replace(account, memory=account.memory * 2, storage=account.storage * 2, egress=account.egress * 2)
+    for part in PARTS:
+        old, new = before[part], site.parts[part].ensure(larger)
+        assert old is not None
+        assert {fact: new.facts[fact] for fact in site.parts[part].identity} == {
+            fact: old.facts[fact] for fact in site.parts[part].identity
+        }
+
+
+def test_arming_moves_the_end(site: Site, account: Spec) -> None:
+    """The answer is the end that the site now holds."""
+    live(site, account)
+    end = (site.now() + 3 * LATER).replace(microsecond=0)
+    assert site.arm(account, end, 3) == Armed(end, 3)
+
+
+def test_a_lower_generation_is_stale(site: Site, account: Spec) -> None:
+    """For every call that carries one."""
+    complete(site, account)
+    armed(site, account, 5)
+    calls: list[Callable[[], object]] = [
+        lambda: site.arm(account, site.now() + LATER, 4),
+        lambda: site.open(account, MINUTE, 4),
+        lambda: site.unfence(account, 4, site.now() + LATER),
+        lambda: site.clean(account.account, 4),
+    ]
+    for call in calls:
+        with pytest.raises(Stale):
+            call()
+    (row,) = site.fence([(account.account, 4)], "end")
+    assert isinstance(row.error, Stale)
+
+
+def test_opening_again_gives_the_same_answer(site: Site, account: Spec) -> None:
+    """The lost answer of the first time."""
+    complete(site, account)
+    assert site.open(account, MINUTE, 2) == site.open(account, MINUTE, 2)
+
+
+def test_an_open_account_lasts_as_long_as_was_said(site: Site, account: Spec) -> None:
+    """By the site's clock, from the instant it opened."""
+    complete(site, account)
+    opened = site.open(account, MINUTE, 2)
+    assert abs((opened.ends_at - opened.starts_at - MINUTE).total_seconds()) < 0.001
+
+
+@pytest.mark.parametrize("missing", PARTS)
+def test_an_account_lacking_a_part_is_not_opened(site: Site, account: Spec, missing: PartName) -> None:
+    """Read back at the site, not taken from a record."""
+    complete(site, account)
+    site.parts[missing].remove(account)
+    with pytest.raises(Refused):
+        site.open(account, MINUTE, 2)
+
+
+def test_past_the_armed_end_nothing_opens(site: Site, account: Spec) -> None:
+    """Provisioning that took too long: the site has already fenced it."""
+    complete(site, account)
+    site.arm(account, site.now() - MINUTE, 2)
+    with pytest.raises(Refused):
+        site.open(account, MINUTE, 3)
+
+
+def test_an_account_in_use_is_not_removed(site: Site, account: Spec) -> None:
+    """Whoever wants it gone fences it first."""
+    live(site, account)
+    with pytest.raises(Refused):
+        site.parts["storage"].remove(account)
+    with pytest.raises(Refused):
+        site.clean(account.account, 3)
+
+
+def test_fences_come_and_go(site: Site, account: Spec) -> None:
+    """Fenced twice is fenced once, at the first instant; lifted; fenced again."""
+    live(site, account)
+    first, second = (site.fence([(account.account, 3)], "operator")[0] for _ in range(2))
+    assert first.at == second.at
+    assert isinstance(site.unfence(account, 4, site.now() + LATER), Armed)
+    (third,) = site.fence([(account.account, 5)], "operator")
+    assert third.at is not None
+    assert first.at is not None
+    assert third.at > first.at
+
+
+def test_a_fenced_account_s_end_is_not_moved(site: Site, account: Spec) -> None:
+    """The site's answer decides between an extension and a fence."""
+    live(site, account)
+    fence(site, account, 3)
+    answer = site.arm(account, site.now() + LATER, 4)
+    assert isinstance(answer, AlreadyFenced)
+    assert answer.by == "operator"
+
+
+def test_a_fence_is_not_lifted_into_the_past(site: Site, account: Spec) -> None:
+    """An end that has passed stays passed."""
+    live(site, account)
+    fence(site, account, 3)
+    assert isinstance(site.unfence(account, 4, site.now() - MINUTE), AlreadyFenced)
+
+
+def test_ensuring_lifts_no_fence(site: Site, account: Spec) -> None:
+    """Repairing a fenced account lets nobody in."""
+    live(site, account)
+    fence(site, account, 3)
+    for part in PARTS:
+        site.parts[part].ensure(account)
+    with pytest.raises(Refused):
+        site.issue(account, make_key().public, site.now() + MINUTE)
+
+
+def test_nobody_gets_in_before_it_is_open(site: Site, account: Spec) -> None:
+    """Complete is not open."""
+    complete(site, account)
+    with pytest.raises(Refused):
+        site.issue(account, make_key().public, site.now() + MINUTE)
+
+
+def test_the_same_key_gets_a_credential_again(site: Site, account: Spec) -> None:
+    """With the same end, in whole seconds, not after the one asked for."""
+    live(site, account)
+    key, end = make_key().public, site.now() + MINUTE
+    first, second = (site.issue(account, key, end) for _ in range(2))
+    assert (first.login, first.port, first.expires) == (second.login, second.port, second.expires)
+    assert first.expires == end.replace(microsecond=0)
+
+
+def test_what_was_never_there_is_fenced(site: Site, account: Spec) -> None:
+    """A user that somebody already deleted counts as fenced; and a late worker's arm comes too late."""
+    fence(site, account, 5)
+    with pytest.raises(Stale):
+        site.arm(account, site.now() + LATER, 4)
+
+
+@pytest.mark.parametrize("removed", range(len(PARTS) + 1))
+def test_leftovers_shrink_to_nothing(site: Site, account: Spec, removed: int) -> None:
+    """After each partial removal something is named until the account is cleaned; then nothing is."""
+    complete(site, account)
+    fence(site, account, 3)
+    for part in list(reversed(PARTS))[:removed]:
+        site.parts[part].remove(account)
+    assert site.leftovers(account.account) != []
+    assert not [left for left in site.leftovers(account.account) if left.unlisted]
+    site.clean(account.account, 4)
+    assert site.leftovers(account.account) == []
+
+
+def test_each_removal_leaves_less(site: Site, account: Spec) -> None:
+    """What a part's removal took is not named again."""
+    complete(site, account)
+    fence(site, account, 3)
+    seen = [set(site.leftovers(account.account))]
+    for part in reversed(PARTS):
+        site.parts[part].remove(account)
+        seen.append(set(site.leftovers(account.account)))
+    assert all(after < before for before, after in zip(seen, seen[1:], strict=False))
+
+
+def test_a_cleaned_account_never_comes_back(site: Site, account: Spec) -> None:
+    """The site remembers its generation."""
+    live(site, account)
+    fence(site, account, 3)
+    site.clean(account.account, 4)
+    for generation in (3, 4):
+        with pytest.raises(Stale):
+            site.arm(account, site.now() + LATER, generation)
+    assert account.account not in site.accounts()
+
+
+def test_cleaning_twice_is_cleaning_once(site: Site, account: Spec) -> None:
+    """Also of what was never there."""
+    complete(site, account)
+    fence(site, account, 3)
+    for _ in range(2):
+        site.clean(account.account, 4)
+
+
+def test_accounts_are_known_by_any_trace(site: Site, account: Spec) -> None:
+    """A lease alone is one."""
+    armed(site, account)
+    assert account.account in site.accounts()
+
+
+def test_an_account_uses_something(site: Site, account: Spec) -> None:
+    """Numbers that are not negative, up to now."""
+    live(site, account)
+    since = site.now() - MINUTE
+    used = site.usage(account.account, since)
+    assert since < used.until
+    assert min(used.egress or 0, used.storage or 0, used.cpu_seconds or 0) >= 0
+
+
+def test_a_site_has_something_to_give(site: Site) -> None:
+    """In all, and free."""
+    there = site.capacity()
+    assert min(there.cpu_milli, there.memory, there.storage) > 0
+    assert 0 <= there.storage_free <= there.storage
+
+
+def test_a_text_is_taken_for_the_holder(site: Site, account: Spec) -> None:
+    """Put up twice, taken down with an empty one."""
+    live(site, account)
+    for text in ("ends in 5 minutes\n", "ends in 5 minutes\n", ""):
+        site.warn(account.account, text)
+
+
+def test_prepared_is_prepared(site: Site) -> None:
+    """Nothing would be changed, and nothing is."""
+    assert site.prepare(dry_run=True) == []
+    assert site.prepare(dry_run=False) == []
+
+
+def test_a_site_with_accounts_stays_prepared(site: Site, account: Spec) -> None:
+    """Their ends would be nobody's."""
+    armed(site, account)
+    with pytest.raises(Refused):
+        site.unprepare(dry_run=False)
+
+
+@pytest.mark.parametrize("name", ["", "root", "../../../etc", "a2345678901", "aaaaaaaaa;", "--all12345", "аaaaaaaaaa"])
+def test_a_name_that_attacks_is_refused(site: Site, name: str) -> None:
+    """By every call, before anything happens."""
+    bad = replace(spec(), account=name)
+    calls: list[Callable[[], object]] = [
+        lambda: site.arm(bad, site.now() + MINUTE, 1),
+        lambda: site.open(bad, MINUTE, 1),
+        lambda: site.unfence(bad, 1, site.now() + MINUTE),
+        lambda: site.warn(name, "x"),
+        lambda: site.leftovers(name),
+        lambda: site.clean(name, 1),
+        lambda: site.usage(name, site.now()),
+        *(partial(site.parts[part].ensure, bad) for part in PARTS),
+        *(partial(site.parts[part].remove, bad) for part in PARTS),
+    ]
+    for call in calls:
+        with pytest.raises(Refused):
+            call()
+    (row,) = site.fence([(name, 1)], "end")
+    assert isinstance(row.error, Refused)
+
+
+@pytest.mark.parametrize("generation", [0, -1])
+def test_a_generation_below_one_is_refused(site: Site, account: Spec, generation: int) -> None:
+    """It counts Tenure's decisions from 1 up."""
+    with pytest.raises(Refused):
+        site.arm(account, site.now() + MINUTE, generation)
+
+
+def test_one_bad_name_spoils_no_other_s_fence(site: Site, account: Spec) -> None:
+    """Each account has its own row, in the order asked."""
+    live(site, account)
+    rows = site.fence([("root", 3), (account.account, 3), (new_id(), 3)], "operator")
+    assert [row.error is None for row in rows] == [False, True, True]
+    site.clean(rows[2].account, GONE)
