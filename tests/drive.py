@@ -71,7 +71,8 @@ class Tenure:
                              env={**os.environ, "TENURE_HOME": str(self.home)}, capture_output=True, text=True,
                              timeout=within, check=False)
         if ran.returncode not in codes:
-            raise DriveError(f"tenure {' '.join(words)}: exit {ran.returncode}: {ran.stderr.strip() or ran.stdout.strip()}")
+            said = ran.stderr.strip() or ran.stdout.strip()
+            raise DriveError(f"tenure {' '.join(words)}: exit {ran.returncode}: {said}")
         return json.loads(ran.stdout) if ran.stdout.strip() else None
 
     def serve(self, **environment: str) -> None:

@@ -1,4 +1,4 @@
-"""A lab for the tests of one run, and accounts on it. Where the machine cannot host one, they fail with one sentence."""
+"""A lab for the tests of one run, and accounts on it; where the machine cannot host one they fail with one sentence."""
 
 import os
 from collections.abc import Callable, Iterator

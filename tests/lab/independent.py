@@ -76,7 +76,8 @@ def _kernel(place: Place, account: str, uid: int) -> list[str]:
     found += [f"address {line}" for line in _lines(_run(*inside, "ip", "-o", "addr"), account)]
     found += [f"netns {line}" for line in _lines(_run("ip", "netns", "list"), account)]
     found += [f"mount {line}" for line in _lines(Path("/proc/self/mountinfo").read_text(), account)]
-    found += [f"cgroup {line}" for line in _run("find", "/sys/fs/cgroup", "-type", "d", "-name", f"*{account}*").split()]
+    cgroups = _run("find", "/sys/fs/cgroup", "-type", "d", "-name", f"*{account}*")
+    found += [f"cgroup {line}" for line in cgroups.splitlines()]
     found += [f"ipc {line}" for line in _lines(_run("ipcs", "-m", "-q", "-s", "-c"), f" {uid} ")]
     found += [f"keys {line}" for line in Path("/proc/key-users").read_text().splitlines()
               if line.strip().startswith(f"{uid}:")]

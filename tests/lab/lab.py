@@ -30,19 +30,29 @@ class Lab:
 
     def up(self, say: Callable[[str], None] = lambda text: None) -> Place:
         """Bring everything up that is not; an up-to-date lab takes a moment."""
-        host.fit()
-        place = self.place
-        for step in (host.folders, host.pool, host.network, host.keys, host.group, host.operator, host.image):
-            step(place)
-            say(step.__name__)
-        if program.ship(place):
+        place = self.bare(say, host.group, host.operator)
+        if program.install(place):
             program.stop_reaper(place)
-        program.configure(place)
         program.start_reaper(place)
         say("reaper")
         host.sshd(place)
         say("sshd")
         return place
+
+    def bare(self, say: Callable[[str], None] = lambda text: None, *more: Callable[[Place], None]) -> Place:
+        """A host with pool, network, keys and image, before any product is on it; sshd is not started yet."""
+        host.fit()
+        place = self.place
+        for step in (host.folders, host.pool, host.network, host.keys, host.image, *more):
+            step(place)
+            say(step.__name__)
+        return place
+
+    def start_sshd(self) -> None:
+        host.sshd(self.place)
+
+    def start_reaper(self) -> None:
+        program.start_reaper(self.place)
 
     def down(self) -> None:
         """Take everything away, also after a crash half-way."""

@@ -1,91 +1,86 @@
-"""The on-site program at the lab's site: shipped file, configuration, sudoers, the holders' part of sshd's settings."""
+"""The on-site program at the lab's site: the same files that Tenure's `site prepare` puts on a host, written locally."""
 
-import io
-import json
 import os
-import zipfile
 from pathlib import Path
+from typing import Any
 
+from providers.host import files, settings
 from tests.lab.place import Place
 from tests.lab.shell import run, start, stop, until
 
-SOURCES = Path(__file__).resolve().parents[2] / "providers/host/onsite"
-MAIN = "import sys\n\nfrom onsite.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
 MODEL = "tiny"
 
-HOLDERS = """\
-Match Group {group}
-    AuthorizedKeysFile none
-    TrustedUserCAKeys {keys}/holders_ca.pub
-    AuthorizedPrincipalsFile {principals}/%u
-    ForceCommand {gate}
-    DisableForwarding yes
-    PermitUserRC no
-Match all
-"""
-SUDOERS = """\
-Defaults:{operator} !requiretty, !pam_session
-Defaults:%{group} !requiretty, !pam_session, env_keep += "SSH_ORIGINAL_COMMAND TERM"
-{operator} ALL=(root) NOPASSWD: {serve}
-%{group} ALL=(root) NOPASSWD: {gate}
-"""
+
+def described(place: Place) -> dict[str, Any]:
+    """The site as its settings describe it. Its paths are the lab's own, so that labs stay apart."""
+    return {
+        "address": place.address,
+        "port": 22,
+        "host_key": " ".join(place.path("keys/host.pub").read_text().split()[:2]),
+        "user": place.operator,
+        "group": place.group,
+        "pool": str(place.path("pool")),
+        "net_range": place.net_range,
+        "uid_min": place.uid_min,
+        "uid_max": place.uid_max,
+        "nft_table": place.nft_table,
+        "cgroup": place.cgroup,
+        "imagestore": str(place.path("images")),
+        "netns_of_site": place.netns,
+        "models": {MODEL: str(models(place))},
+        "paths": {
+            "lib": str(place.path("lib")),
+            "etc": str(place.path("etc")),
+            "state": str(place.path("state")),
+            "run": str(place.run),
+            "sudoers": str(place.sudoers),
+            "sshd_config": str(place.path("etc/sshd_config")),
+            "sshd_drop_in": str(place.path("etc/sshd_config.d/50-tenure.conf")),
+            "sshd_pid": str(place.path("pids/sshd.pid")),
+        },
+    }
+
+
+def models(place: Place) -> Path:
+    """The one model folder of the site."""
+    folder = place.path("models") / MODEL
+    if not (folder / "weights").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "weights").write_text("a model's weights\n")
+    return folder
+
+
+def host(place: Place) -> settings.HostSettings:
+    return settings.parse(place.name, described(place))
 
 
 def argv(place: Place, command: str) -> list[str]:
-    program, config = place.path("lib/tenure-site.pyz"), place.path("etc/site.json")
-    return ["/usr/bin/python3", "-I", "-S", str(program), "--config", str(config), command]
+    return files.command(host(place), command)
 
 
-def ship(place: Place) -> bool:
-    """Put the program there as one file; True when that changed it."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("__main__.py"), MAIN)
-        for source in sorted(SOURCES.glob("*.py")):
-            archive.writestr(zipfile.ZipInfo(f"onsite/{source.name}"), source.read_bytes())
-    target = place.path("lib/tenure-site.pyz")
-    if target.exists() and target.read_bytes() == packed.getvalue():
+def install(place: Place) -> bool:
+    """Write the files with the lab's own keys; True when what the reaper runs has changed."""
+    on = host(place)
+    for folder in files.folders(on):
+        os.makedirs(folder.path, exist_ok=True)
+        os.chmod(folder.path, folder.mode)
+    ca, operator = (" ".join(place.path(f"keys/{name}.pub").read_text().split()[:2])
+                    for name in ("holders_ca", "operator"))
+    changed = [one.path for one in files.files(on, ca, operator) if write(one)]
+    run(["visudo", "--check", "--quiet", "--file", str(place.sudoers)])
+    return bool({files.launcher(on), files.config(on)} & set(changed))
+
+
+def write(file: files.File) -> bool:
+    """Put the file there whole; True when that changed it."""
+    target = Path(file.path)
+    if target.exists() and target.read_bytes() == file.raw and target.stat().st_mode & 0o7777 == file.mode:
         return False
-    aside = target.with_suffix(".new")
-    aside.write_bytes(packed.getvalue())
+    aside = target.with_name(f"{target.name}.new")
+    aside.write_bytes(file.raw)
+    aside.chmod(file.mode)
     os.replace(aside, target)
     return True
-
-
-def configure(place: Place) -> None:
-    """Configuration, sudoers and sshd's drop-in."""
-    principals, models = place.path("etc/principals"), place.path("models")
-    for folder in (principals, models / MODEL):
-        folder.mkdir(parents=True, exist_ok=True)
-    (models / MODEL / "weights").write_text("a model's weights\n")
-    config = {
-        "site": place.name,
-        "state": str(place.path("state")),
-        "run": str(place.run),
-        "pool": str(place.path("pool")),
-        "uid_min": place.uid_min,
-        "uid_max": place.uid_max,
-        "prefix": "tn-",
-        "group": place.group,
-        "principals": str(principals),
-        "net_range": place.net_range,
-        "nft_table": place.nft_table,
-        "cgroup": place.cgroup,
-        "netns_of_site": place.netns,
-        "podman": {"runtime": "runc", "imagestore": str(place.path("images"))},
-        "models": {MODEL: str(models / MODEL)},
-        "masquerade": True,
-    }
-    place.path("etc/site.json").write_text(json.dumps(config, indent=1))
-    serve, gate = (" ".join(argv(place, command)) for command in ("serve", "gate"))
-    place.sudoers.write_text(SUDOERS.format(operator=place.operator, group=place.group, serve=serve, gate=gate))
-    place.sudoers.chmod(0o440)
-    run(["visudo", "--check", "--quiet", "--file", str(place.sudoers)])
-    drop_in = place.path("etc/sshd_config.d/50-tenure.conf")
-    keys = place.path("keys")
-    drop_in.write_text(
-        HOLDERS.format(group=place.group, keys=keys, principals=principals, gate=f"/usr/bin/sudo -n {gate}")
-    )
 
 
 def start_reaper(place: Place) -> None:

@@ -1,0 +1,81 @@
+"""The demo's stage: a lab, an installation of Tenure prepared on it, and the platform that sends vouchers."""
+
+import secrets
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.drive import Holder, Tenure
+from tests.lab.lab import Lab
+from tests.lab.place import Place
+from tests.lab.tenured import offer_document, site_document
+
+TRIAL = timedelta(seconds=50)
+SHORT = timedelta(seconds=40)
+LIMITED = offer_document("trial", TRIAL)
+SHORTER = offer_document("short", SHORT, network={"rate": "20Mbit/s", "egress": "5MiB"}, grace="30s")
+RENTAL = offer_document("rental", timedelta(hours=24), storage="96MiB",
+                        network={"rate": "50Mbit/s", "egress": "1GiB"}, grace="1h")
+
+
+@dataclass
+class World:
+    """Everything the steps need."""
+
+    lab: Lab
+    place: Place
+    tenure: Tenure
+    secret: str = ""
+    token: str = ""
+
+    def redeem(self, code: str, offer: str) -> dict[str, Any]:
+        """One signed redemption, as a voucher platform sends it."""
+        holder = {"id": f"h-{secrets.token_hex(3)}", "name": "王小明", "kind": "individual",
+                  "email": "xiaoming@example.cn"}
+        body = {"type": "voucher.redeemed", "data": {"voucher": code, "holder": holder, "offer": offer}}
+        answer = self.tenure.post("/v1/redemptions", body, secret=self.secret, event=f"msg_{secrets.token_hex(8)}",
+                                  sender="portal")
+        return {"status": answer.status_code, **answer.json()}
+
+    def voucher(self, offer: str) -> str:
+        """A fresh code."""
+        made = self.tenure.cli("voucher", "issue", "--offer", offer, "--count", "1", "--valid-for", "1d")
+        return str(made["codes"][0])
+
+    def holder(self, name: str) -> Holder:
+        return Holder(self.tenure.home.parent / "holders" / name)
+
+
+def build(folder: Path, name: str) -> World:
+    """Bring the lab up and put Tenure on it with its own commands; what an earlier run left is taken away first."""
+    lab = Lab(name)
+    lab.down()
+    shutil.rmtree(folder, ignore_errors=True)
+    place = lab.bare()
+    home = folder / "home"
+    world = World(lab, place, Tenure(home))
+    world.tenure.init()
+    documents = folder / "site.yaml"
+    documents.write_text(yaml.safe_dump({
+        "offers": [LIMITED, SHORTER, RENTAL],
+        "sites": [site_document(place, {"trial": 4, "short": 4, "rental": 4})],
+    }, allow_unicode=True))
+    world.tenure.cli("apply", "-f", str(documents))
+    world.tenure.cli("site", "prepare", place.name, "--as", "root", "--identity", str(place.path("keys/root")), "--yes")
+    lab.start_reaper()
+    world.secret = world.tenure.cli("sender", "add", "portal")["secret"]
+    world.token = world.tenure.cli("token", "add", "--role", "admin", "--name", "demo")["token"]
+    world.tenure.serve()
+    return world
+
+
+def close(world: World) -> None:
+    """Stop what runs; the lab stays for a look, `make clean-lab` takes it away."""
+    with suppress(subprocess.TimeoutExpired):
+        world.tenure.kill()
