@@ -35,12 +35,12 @@ def save(config: Config) -> None:
     from . import nft
 
     with lock.held(config, "meters", 10.0):
-        save_locked(config, nft.quotas(config))
+        save_locked(config, nft.passed(config))
 
 
-def save_locked(config: Config, quotas: dict[str, tuple[int, int]]) -> None:
+def save_locked(config: Config, passed: dict[str, int]) -> None:
     before = load(config)
-    now = {account: current(config, account, used, before) for account, (_, used) in quotas.items()}
+    now = {account: current(config, account, used, before) for account, used in passed.items()}
     # an account whose counter is not back yet after a reboot keeps its last meter
     kept = {account: meter for account, meter in before.items() if paths.account(config, account).exists()}
     if {**kept, **now} != before:
@@ -62,11 +62,10 @@ def usage(config: Config, account: str) -> dict[str, int | float | None]:
     from . import nft, spec, storage
 
     known = spec.read(config, account)
-    counted = nft.quotas(config).get(account)
     before = load(config)
     cpu = current(config, account, 0, before).cpu if known else None
     return {
-        "egress": counted[1] if counted else None,
+        "egress": nft.passed(config).get(account),
         "storage": storage.used(config, known.uid) if known else None,
         "cpu_seconds": cpu,
     }

@@ -32,8 +32,13 @@ def veth(account: str) -> str:
 
 
 def quota(account: str) -> str:
-    """The named nft quota of its egress."""
+    """The named nft quota that cuts its egress."""
     return "q_" + check(account)
+
+
+def counter(account: str) -> str:
+    """The named nft counter of the egress that has passed."""
+    return "n_" + check(account)
 
 
 def chain(account: str) -> str:

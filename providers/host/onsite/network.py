@@ -29,13 +29,12 @@ def observe(config: Config, account: Account) -> dict[str, Any] | None:
     """Namespace, address, rate and egress limit as the kernel shows them; None without namespace or veth."""
     if not stands(account.id) or not linked(account.id):
         return None
-    allowed, _ = nft.quotas(config).get(account.id, (0, 0))
     rates = {rate_of(["-n", names.netns(account.id)], INSIDE), rate_of([], names.veth(account.id))}
     return {
         "netns": names.netns(account.id),
         "address": address_of(account.id),
         "rate": min(rates),
-        "egress": allowed,
+        "egress": nft.quotas(config).get(account.id, 0),
     }
 
 

@@ -1,6 +1,7 @@
 """The site's one nft table: egress counted and cut per account, fenced accounts dropped, accounts apart.
 
-Egress is what comes out of an account's veth, to the outside or to this host: one named quota counts both.
+Egress is what comes out of an account's veth, to the outside or to this host. A named quota cuts it; it also counts
+what it cuts, so a named counter behind it says what has passed.
 """
 
 import json
@@ -29,6 +30,7 @@ add rule inet {table} incoming iifname vmap @egress
 add rule inet {table} outgoing oifname @fenced drop
 """
 
+FENCED = "fenced"
 MASQUERADE = """
 add chain inet {table} leaving {{ type nat hook postrouting priority srcnat; policy accept; }}
 add rule inet {table} leaving ip saddr {range} oifname != @members masquerade
@@ -55,34 +57,44 @@ def apply(text: str) -> None:
 
 
 def add_account(config: Config, account: str, egress: int, used: int) -> None:
-    """Count the account's egress; an existing counter keeps what it has counted, and `used` starts a new one."""
+    """Cut the account's egress at `egress` bytes; a new counter starts at `used`, one that is there counts on."""
     table, quota, chain, veth = config.nft_table, names.quota(account), names.chain(account), names.veth(account)
-    apply(f"""
-add quota inet {table} {quota} {{ over {egress} bytes used {used} bytes; }}
-add chain inet {table} {chain}
-flush chain inet {table} {chain}
-add rule inet {table} {chain} quota name "{quota}" drop
-add element inet {table} members {{ "{veth}" }}
-add element inet {table} egress {{ "{veth}" : jump {chain} }}
-""")
+    counter, allowed = names.counter(account), quotas(config).get(account)
+    steps = [f"add chain inet {table} {chain}", f"flush chain inet {table} {chain}"]
+    if allowed is not None and allowed != egress:
+        # nothing passes between reading the counter and the new quota: not a byte is forgotten
+        apply("\n".join([*steps, f"add rule inet {table} {chain} drop"]) + "\n")
+        used = passed(config).get(account, used)
+        steps.append(f"delete quota inet {table} {quota}")
+    if allowed != egress:
+        steps.append(f"add quota inet {table} {quota} {{ over {egress} bytes used {used} bytes; }}")
+    steps += [
+        f"add counter inet {table} {counter} {{ packets 0 bytes {used}; }}",
+        f'add rule inet {table} {chain} quota name "{quota}" drop',
+        f'add rule inet {table} {chain} counter name "{counter}"',
+        f'add element inet {table} members {{ "{veth}" }}',
+        f'add element inet {table} egress {{ "{veth}" : jump {chain} }}',
+    ]
+    apply("\n".join(steps) + "\n")
 
 
 def remove_account(config: Config, account: str) -> None:
-    """Forget the account's veth, chain and counter; already gone is success. The drop of a fence goes too."""
+    """Forget the account's veth, chain and counter; already gone is success. The drop of a fence
+    stays until the lease goes."""
     table, chain, veth = config.nft_table, names.chain(account), names.veth(account)
     steps = [
         f'delete element inet {table} egress {{ "{veth}" }}',
         f'delete element inet {table} members {{ "{veth}" }}',
-        f'delete element inet {table} fenced {{ "{veth}" }}',
         f"delete chain inet {table} {chain}",
         f"delete quota inet {table} {names.quota(account)}",
+        f"delete counter inet {table} {names.counter(account)}",
     ]
     if not there(config):
         return
     if run(["nft", "-f", "-"], input="\n".join(steps) + "\n", check=False).code != 0:
         for step in steps:
             run(["nft", "-f", "-"], input=step + "\n", check=False)
-    if left := traces(config, account):
+    if left := set(traces(config, account)) - {FENCED}:
         raise Later(f"{account}: still in nft table {table}: {', '.join(left)}")
 
 
@@ -118,13 +130,22 @@ def objects(config: Config) -> list[dict[str, Any]]:
     return found
 
 
-def quotas(config: Config) -> dict[str, tuple[int, int]]:
-    """For each account: bytes allowed and bytes used."""
-    ran = run(["nft", "-j", "list", "quotas", "table", "inet", config.nft_table], check=False)
+def quotas(config: Config) -> dict[str, int]:
+    """Bytes that each account may send in all."""
+    return {name.removeprefix("q_"): row["bytes"] for name, row in stateful(config, "quota").items()}
+
+
+def passed(config: Config) -> dict[str, int]:
+    """Bytes that each account has sent, without those that were cut."""
+    return {name.removeprefix("n_"): row["bytes"] for name, row in stateful(config, "counter").items()}
+
+
+def stateful(config: Config, kind: str) -> dict[str, dict[str, Any]]:
+    """The table's named objects of this kind; none without the table."""
+    ran = run(["nft", "-j", "list", f"{kind}s", "table", "inet", config.nft_table], check=False)
     if ran.code != 0:
         return {}
-    rows = (one["quota"] for one in json.loads(ran.out)["nftables"] if "quota" in one)
-    return {row["name"].removeprefix("q_"): (row["bytes"], row.get("used", 0)) for row in rows}
+    return {one[kind]["name"]: one[kind] for one in json.loads(ran.out)["nftables"] if kind in one}
 
 
 def elements(found: Iterable[Mapping[str, Any]], name: str) -> set[str]:
@@ -141,7 +162,8 @@ def traces(config: Config, account: str) -> list[str]:
     if not there(config):
         return []
     found = objects(config)
-    left = [name for name in ("egress", "members", "fenced") if names.veth(account) in elements(found, name)]
-    for kind, name in (("chain", names.chain(account)), ("quota", names.quota(account))):
+    left = [name for name in ("egress", "members", FENCED) if names.veth(account) in elements(found, name)]
+    objects_of = {"chain": names.chain, "quota": names.quota, "counter": names.counter}
+    for kind, name in ((kind, named(account)) for kind, named in objects_of.items()):
         left += [name for one in found if one.get(kind, {}).get("name") == name]
     return left

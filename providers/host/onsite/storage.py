@@ -5,6 +5,7 @@ limit. With the older full quotas a nested one would escape; the gate forbids ma
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,12 @@ def make_folders(config: Config, account: Account) -> None:
     files.folder(paths.subvolume(config, account.id), mode=0o711)
     home = paths.home(config, account.id)
     home.mkdir(exist_ok=True)
-    os.chown(home, account.uid, account.uid, follow_symlinks=False)
-    os.chmod(home, 0o700)
+    seen = os.lstat(home)
+    # a full quota forbids even what changes nothing
+    if (seen.st_uid, seen.st_gid) != (account.uid, account.uid):
+        os.chown(home, account.uid, account.uid, follow_symlinks=False)
+    if stat.S_IMODE(seen.st_mode) != 0o700:
+        os.chmod(home, 0o700)
     for folder in (paths.tmp, paths.vartmp, paths.shm):
         files.folder(folder(config, account.id), mode=0o1777)
     files.folder(paths.graph(config, account.id), mode=0o700)
@@ -97,22 +102,37 @@ def remove(config: Config, account: str) -> None:
     if is_subvolume(top):
         number = subvolume_id(top)
         inside = nested(config, number)
+        lift(config, f"0/{number}")
         for one in reversed(inside):
             run(["btrfs", "subvolume", "delete", "--commit-after", "--subvolid", str(one), str(config.pool)])
         run(["btrfs", "subvolume", "delete", "--commit-after", str(top)], timeout=120)
-        gone = [str(one) for one in (number, *inside)]
-        run(["btrfs", "subvolume", "sync", str(config.pool), *gone], timeout=300, check=False)
-        drop_groups(config, [f"0/{one}" for one in gone])
+        drop_groups(config, [f"0/{one}" for one in (number, *inside)])
     elif top.exists():
         raise Human(f"{top}: is not a subvolume", f"find out who made {top}, then remove it")
 
 
+def lift(config: Config, member: str) -> None:
+    """No limit any more on the groups that this one counts towards: a full one forbids even deletion."""
+    rows = groups(config)
+    for one in rows.get(member, Group(0, None, ())).parents:
+        if one in rows and rows[one].limit is not None:
+            run(["btrfs", "qgroup", "limit", "none", one, str(config.pool)])
+
+
 def drop_groups(config: Config, wanted: list[str]) -> None:
-    """Destroy these quota groups; already gone is success, still there Later."""
-    for one in wanted:
-        run(["btrfs", "qgroup", "destroy", one, str(config.pool)], check=False)
-    if left := sorted(set(wanted) & groups(config).keys()):
-        raise Later(f"{config.pool}: quota groups still there: {', '.join(left)}")
+    """Destroy these quota groups, members before those that they count towards; already gone is success, still there
+    Later. A deleted subvolume's own group goes once the kernel has cleaned up behind it."""
+    pool = str(config.pool)
+    gone = [one.removeprefix("0/") for one in wanted if one.startswith("0/")]
+    for settle in ((), (["filesystem", "sync", pool], ["subvolume", "sync", pool, *gone])):
+        for words in settle:
+            run(["btrfs", *words], timeout=300, check=False)
+        for one in sorted(wanted):
+            run(["btrfs", "qgroup", "destroy", one, pool], check=False)
+        left = sorted(set(wanted) & groups(config).keys())
+        if not left:
+            return
+    raise Later(f"{pool}: quota groups still there: {', '.join(left)}")
 
 
 def nested(config: Config, number: int) -> list[int]:
