@@ -1,0 +1,67 @@
+"""Accounts with open logins for tests of the gate, and a terminal to log in with."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.lab.accounts import Tenant, new_id, spec
+from tests.lab.client import Client
+from tests.lab.lab import Lab
+
+IMAGE = "localhost/busybox:1"
+
+
+@contextmanager
+def holder(lab: Lab, client: Client, **sizes: Any) -> Iterator[Tenant]:
+    """An account that may log in; afterwards it is cleaned, and nothing may be left."""
+    tenant = Tenant(lab.place, client, spec(new_id(), **sizes)).make().open()
+    try:
+        yield tenant
+    finally:
+        tenant.clean()
+        assert tenant.leftovers() == []
+
+
+class Terminal:
+    """`ssh -t` in a terminal of 40 rows and 100 columns."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        argv = tenant.ssh("-tt")
+        self.pid, self.handle = pty.fork()
+        if self.pid == 0:
+            os.execvp(argv[0], argv)
+        fcntl.ioctl(self.handle, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.handle, text.encode())
+
+    def expect(self, text: str, seconds: float = 20) -> str:
+        """Read until `text` shows up; what came until then."""
+        until = time.monotonic() + seconds
+        while text not in self.seen:
+            if not select.select([self.handle], [], [], max(0, until - time.monotonic()))[0]:
+                raise AssertionError(f"no {text!r} in {self.seen!r}")
+            try:
+                self.seen += os.read(self.handle, 65536).decode(errors="replace")
+            except OSError as error:
+                raise AssertionError(f"no {text!r} before the end in {self.seen!r}") from error
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def end(self) -> int:
+        """Read to the end; ssh's exit status."""
+        try:
+            while os.read(self.handle, 65536):
+                pass
+        except OSError:
+            pass
+        os.close(self.handle)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
