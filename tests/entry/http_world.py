@@ -143,7 +143,8 @@ def served(ctx: Context, limits: Limits | None = None) -> Iterator[str]:
     thread.start()
     give_up = time.monotonic() + 20
     while not server.started:
-        assert thread.is_alive() and time.monotonic() < give_up, "the server did not start"
+        assert thread.is_alive(), "the server ended"
+        assert time.monotonic() < give_up, "the server did not start"
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:

@@ -202,8 +202,8 @@ def test_an_odd_body_of_an_action_is_400(tenure: World, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/nothing", 404), ("PUT", "/v1/accounts", 405), ("GET", "/v1/redemptions", 405), ("GET", "/v1/accounts/", 404),
-    ("DELETE", "/claim/x", 405)])
+    ("GET", "/nothing", 404), ("PUT", "/v1/accounts", 405), ("GET", "/v1/redemptions", 405),
+    ("GET", "/v1/accounts/", 404), ("DELETE", "/claim/x", 405)])
 def test_what_is_no_door_is_a_problem_too(tenure: World, method: str, path: str, status: int) -> None:
     """Every error has the same shape."""
     answer = tenure.client.request(method, path)

@@ -17,6 +17,7 @@ def everything(folder: Path) -> bytes:
 def test_no_claim_token_in_the_log(tenure: World, caplog: pytest.LogCaptureFixture) -> None:
     """Neither in ours nor in the server's own access log."""
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "tenure.access")
     logging.getLogger("uvicorn.access").propagate = True
     _, url = usable(tenure, "log-1")
     token = url.rsplit("/", 1)[1]
@@ -57,7 +58,7 @@ def test_no_secret_in_the_database(tenure: World) -> None:
 
 def test_a_path_cannot_forge_a_line_of_the_log(tenure: World, caplog: pytest.LogCaptureFixture) -> None:
     """Line breaks in a path stay in their line."""
-    caplog.set_level(logging.INFO, "tenure.access")
+    caplog.set_level(logging.DEBUG, "tenure.access")
     tenure.client.get("/x%0aGET /forged 200")
     lines = [record.getMessage() for record in caplog.records if record.name == "tenure.access"]
     assert not any("\n" in line for line in lines)

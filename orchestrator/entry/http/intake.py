@@ -80,7 +80,8 @@ class Outermost:
         finally:
             took = time.perf_counter() - began
             self._meters.answered(scope["method"], getattr(scope.get("route"), "path", "none"), status, took)
-            log.info("%s %s %d %.1f ms", hide(scope["method"]), hide(scope["path"]), status, took * 1000)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s %s %d %.1f ms", hide(scope["method"]), hide(scope["path"]), status, took * 1000)
 
 
 _ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"),

@@ -17,7 +17,8 @@ from standardwebhooks import Webhook
 TOLERANCE = timedelta(minutes=5)
 SENDER_HEADER = "x-tenure-sender"
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMESTAMP = re.compile(r"[0-9]{1,11}")
 _SENDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SIGNATURES = 10
 """A sender in the middle of a rotation signs twice; more than these are not looked at."""
@@ -37,7 +38,6 @@ class Envelope:
 
     event: str
     at: datetime
-    stamp: str
     signatures: tuple[bytes, ...]
     sender: str | None
     """Who it says it is from (`?sender=` or `X-Tenure-Sender`); None leaves it to the signature."""
@@ -52,8 +52,7 @@ def open_envelope(request: Request) -> Envelope:
         raise Unsigned("headers_malformed", "webhook-id must be 1 to 200 visible ASCII characters")
     if not _TIMESTAMP.fullmatch(stamp):
         raise Unsigned("headers_malformed", "webhook-timestamp must be whole seconds since 1970")
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(stamp)) if int(stamp) < 2**37 else datetime.max
-    return Envelope(event, at.replace(tzinfo=UTC), stamp, _signatures(signature), _claimed_sender(request))
+    return Envelope(event, _EPOCH + timedelta(seconds=int(stamp)), _signatures(signature), _claimed_sender(request))
 
 
 def _one(request: Request, header: str, code: str) -> str:
