@@ -35,13 +35,21 @@ class Stacks:
     """All accounts' stacks in one backend. Thread-safe; one operation per account at a time."""
 
     def __init__(
-        self, backend_url: str | None, home: Path, passphrase: str, cli: Path | None = None, at_once: int = 4
+        self,
+        backend_url: str | None,
+        home: Path,
+        passphrase: str,
+        cli: Path | None = None,
+        at_once: int = 4,
+        limit: timedelta = LIMIT,
     ) -> None:
-        """`home` is Tenure's own directory for Pulumi's files and, without `backend_url`, for the states too."""
+        """`home` is Tenure's own directory for Pulumi's files and, without `backend_url`, for the states too. No run of
+        the CLI takes longer than `limit`."""
         self.home = home
         self._url = backend_url or f"file://{home / 'states'}"
         self._passphrase = passphrase
         self._wanted_cli = cli
+        self._limit = limit
         self._files = files_of(self._url)
         self._places = BoundedSemaphore(at_once)
         self._provider = ResidentProvider(threads=at_once * 16)
@@ -181,7 +189,7 @@ class Stacks:
     def _pulumi(self, account: str, argv: Sequence[str], on_line: cli.OnLine | None = None) -> str:
         """One run of the CLI, with its output; anything but success raises."""
         command = [str(self._cli), "--non-interactive", "--color", "never", *argv]
-        done = cli.run(command, self.home / "program", self._environment(), LIMIT, on_line)
+        done = cli.run(command, self.home / "program", self._environment(), self._limit, on_line)
         if done.code != 0 or done.timed_out:
             raise cli.failure(account, done, secrets=[self._passphrase, self._url])
         return done.output
