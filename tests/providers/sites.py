@@ -1,20 +1,18 @@
 """A site of each kind that this machine can show, for the suite that every kind must pass."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from providers.memory.world import forget
 from providers.protocol import Site
 from providers.registry import connect
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
-from tests.lab.program import MODEL
-from tests.lab.tenured import site_document
+from tests.lab.place import Place
+from tests.lab.program import MODEL, described
 from tests.providers.keys import make_key
-
-LAB = "sites"
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def memory() -> Iterator[Shown]:
 @contextmanager
 def linux() -> Iterator[Shown]:
     """A prepared site on a lab of its own, taken down afterwards."""
-    lab = Lab(LAB)
+    lab = Lab(f"s{os.getpid()}")
     place = lab.up()
     try:
         settings, secrets = lab_access(place)
@@ -48,11 +46,9 @@ def linux() -> Iterator[Shown]:
         lab.down()
 
 
-def lab_access(place: Any) -> tuple[dict[str, object], dict[str, str]]:
+def lab_access(place: Place) -> tuple[dict[str, object], dict[str, str]]:
     """A lab as `connect` wants it; root's key there is the bootstrap login."""
-    document = site_document(place, {})
-    host, port = document["address"].rsplit(":", 1)
-    settings = {**document["settings"], "address": host, "port": int(port), "host_key": document["host_key"]}
+    settings = described(place)
     secrets = {
         "operator_key": make_key().private,
         "ca_key": make_key().private,
