@@ -152,12 +152,20 @@ def failure(account: str, done: Done, secrets: Sequence[str]) -> StackError:
     return StackFailed(f"stack {account}: Pulumi ended with {done.code}: {tail}")
 
 
-def holder_is_dead(holder: str) -> bool:
-    """Whether a lock's holder was a process of this machine that is no more."""
+def holder_ends(holder: str, within: timedelta) -> bool:
+    """Whether a lock's holder is no more, or ends within this time: a CLI whose worker was killed saves its state and
+    lets go within seconds. False for a process of another machine, of which nothing can be known here."""
     match = HOLDER.search(f"created by {holder}")
     if match is None or match.group(2) != os.uname().nodename:
         return False
+    pid = int(match.group(3))
     try:
-        return Path(f"/proc/{match.group(3)}/comm").read_text().strip() != "pulumi"
+        if Path(f"/proc/{pid}/comm").read_text().strip() != "pulumi":
+            return True
+        handle = os.pidfd_open(pid)
     except (FileNotFoundError, ProcessLookupError):
         return True
+    try:
+        return bool(select.select([handle], [], [], within.total_seconds())[0])
+    finally:
+        os.close(handle)

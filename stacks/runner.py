@@ -20,6 +20,8 @@ from stacks.language import Language
 
 LIMIT: Final = timedelta(minutes=5)
 """For one run of the CLI. A part's own calls have shorter limits."""
+PATIENCE: Final = timedelta(seconds=10)
+"""With a lock held by another process of this machine."""
 WORST: Final = (Stale, Refused, NeedsHuman, SiteError)
 """When several parts failed, the one is raised after which trying again makes least sense."""
 
@@ -166,13 +168,13 @@ class Stacks:
             raise StackMissing(f"stack {account}: there is none")
 
     def _operate(self, run: Run, argv: Sequence[str], on_line: cli.OnLine | None = None) -> None:
-        """One run that touches the site. A lock left by a dead process of this machine is taken away first."""
+        """One run that touches the site. A lock left by a process of this machine that is gone is taken away."""
         account = run.spec.account
         argv = [*argv, "--stack", account, "--suppress-outputs", "--suppress-progress", *self._settings()]
         try:
             self._once(run, argv, on_line)
         except StackLocked as error:
-            if not cli.holder_is_dead(error.holder):
+            if not cli.holder_ends(error.holder, PATIENCE):
                 raise
             self.repair(account)
             self._once(run, argv, on_line)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +118,18 @@ def hold(stacks: Stacks, spec: Spec, host: str, pid: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lock = {"pid": pid, "username": "tenure", "hostname": host, "timestamp": "2026-01-01T00:00:00Z"}
     (folder / "00000000-0000-0000-0000-000000000000.json").write_text(json.dumps(lock))
+
+
+def test_a_cli_whose_worker_was_killed_ends_in_good_order(tmp_path: Path, site: MemorySite, spec: Spec) -> None:
+    """It notes what was made and lets go of the lock; the next worker waits for that, then goes on."""
+    command = [sys.executable, "-m", "tests.stacks.worker", str(tmp_path), site.name, spec.account]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "reached the storage\n"
+        worker.kill()
+    with Stacks(None, tmp_path, PASSPHRASE) as successor:
+        assert set(successor.up(spec.account, spec, site).parts) == set(PARTS)
+        assert pending_in(state_of(successor, spec)) == []
 
 
 @pytest.mark.parametrize("left", [0, 1, 200])
