@@ -14,18 +14,23 @@ _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]
 
 
 @cache
-def zone() -> tzinfo:
+def zone(name: str = ZONE) -> tzinfo:
     """Where civil times are read and shown. China has had one zone without summer time since 1992, so a machine
     without zone data is no reason to fail."""
     try:
-        return ZoneInfo(ZONE)
+        return ZoneInfo(name)
     except ZoneInfoNotFoundError:
+        if name != ZONE:
+            raise
         return _CHINA
 
 
-def parse(text: str, now: datetime) -> datetime:
-    """`2027-01-31T18:00:00+08:00`, `2027-01-31 18:00` (civil), `2027-01-31` (its first moment), `+24h` (from now),
-    `now`. Raises RuleError `bad_time`."""
+def parse(text: str, now: datetime, where: tzinfo | None = None) -> datetime:
+    """An instant in UTC. `where` is the zone of civil times, else Asia/Shanghai.
+
+    `2027-01-31T18:00:00+08:00`, `2027-01-31 18:00` (civil), `2027-01-31` (its first moment), `+24h` (from now),
+    `now`. Raises RuleError `bad_time`.
+    """
     text = text.strip()
     if text == "now":
         return now
@@ -37,7 +42,7 @@ def parse(text: str, now: datetime) -> datetime:
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
-            at = at.replace(tzinfo=zone())
+            at = at.replace(tzinfo=where or zone())
         return at.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise RuleError("bad_time", f"time {text!r}: {error}") from error
@@ -54,9 +59,9 @@ def span(text: str) -> timedelta:
         raise RuleError("bad_size", f"duration {text!r} is too large") from error
 
 
-def show(at: datetime | None) -> str:
+def show(at: datetime | None, where: tzinfo | None = None) -> str:
     """Civil time with its offset, to the second; `-` for none."""
-    return "-" if at is None else at.astimezone(zone()).isoformat(sep=" ", timespec="seconds")
+    return "-" if at is None else at.astimezone(where or zone()).isoformat(sep=" ", timespec="seconds")
 
 
 def show_span(length: timedelta) -> str:

@@ -50,7 +50,7 @@ def extend(ids: Ids = None, by: Annotated[str | None, typer.Option(help="By so m
     with opened() as ctx:
         from orchestrator.flows.extend import extend as extend_
 
-        end = times.parse(to, ctx.clock()) if to is not None else None
+        end = output.when(to, ctx.clock()) if to is not None else None
         run(ctx, "extend", Choice(ids, site, sender, state, ending_before), How(most, yes, dry_run, json),
             lambda ctx, id: extend_(ctx, id, to=end, by=span, actor=actor(), why=why))
 
@@ -88,7 +88,7 @@ def reclaim(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state
             How(most, yes, dry_run, json, always_ask=True),
             lambda ctx, id: reclaim_(ctx, id, actor=actor(), why=why))
         if not dry_run:
-            output.note("a worker, or `tenure reap`, now takes them back")
+            output.note("a worker, or `tenure reap`, does it")
 
 
 def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:
@@ -123,7 +123,7 @@ def _one(ctx: "Context", id: str, act: Act) -> dict[str, Any]:
             raise
         return {"account": id, "ok": False, "error": failure.message}
     return {"account": id, "ok": True, "state": account.state, "ends_at": account.ends_at,
-            "generation": account.generation}
+            "generation": account.generation, "reclaim_asked": account.reclaim_asked}
 
 
 def _answer(what: str, json: bool, results: list[dict[str, Any]]) -> None:
@@ -133,7 +133,8 @@ def _answer(what: str, json: bool, results: list[dict[str, Any]]) -> None:
     else:
         for one in results:
             if one["ok"]:
-                output.say(f"{one['account']}: {one['state'].value}, ends {times.show(one['ends_at'])}")
+                said = "is taken back" if one["reclaim_asked"] else f"ends {output.shown(one['ends_at'])}"
+                output.say(f"{one['account']}: {one['state'].value}, {said}")
     for one in failed:
         output.note(f"tenure: {what}: {one['error']}")
     if failed:

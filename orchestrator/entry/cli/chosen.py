@@ -8,7 +8,6 @@ import typer
 from orchestrator.entry.cli import output, shown
 from orchestrator.entry.cli.opening import sender_named
 from orchestrator.entry.cli.output import USAGE, CommandError
-from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _filter(ctx: "Context", choice: Choice, live: bool | None) -> "Filter":
     if choice.sender is not None:
         with ctx.store.read() as tx:
             owner = sender_named(tx, choice.sender).id
-    before = times.parse(choice.ending_before, ctx.clock()) if choice.ending_before else None
+    before = output.when(choice.ending_before, ctx.clock()) if choice.ending_before else None
     state = State(choice.state.upper()) if choice.state else None
     return Filter(site=choice.site, state=state, ending_before=before, sender=owner, ids=choice.ids or None,
                   stuck=True if choice.stuck else None, live=None if choice.ids or state else live)

@@ -46,7 +46,7 @@ def convert(
     patience = times.span(wait).total_seconds() if wait else None
     with opened() as ctx:
         account = chosen.select(ctx, Choice(ids=[id]), 1)[0].account
-        end = None if until == "open" else times.parse(until, ctx.clock())
+        end = None if until == "open" else output.when(until, ctx.clock())
         asked = Ask(contract, id, offer or account.offer.name, end, _digest(document))
         changes = _preview(ctx, account, asked.offer)
         if not json:
@@ -55,7 +55,7 @@ def convert(
             raise CommandError(f"account {id}: conversion to {asked.offer} would replace or delete what the holder has")
         state = "previewed"
         if not dry_run:
-            output.confirm(f"Convert account {id} to {asked.offer} until {times.show(end)}?", yes)
+            output.confirm(f"Convert account {id} to {asked.offer} until {output.shown(end)}?", yes)
             state = _ask(ctx, asked, patience)
     output.answer(json, {"account": id, "contract": contract, "offer": asked.offer, "ends_at": end, "state": state,
                          "changes": told(changes)}, f"contract {contract} of account {id}: {state}")

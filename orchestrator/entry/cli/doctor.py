@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.entry.cli import failures, output
+from orchestrator.entry.cli import failures, output, shown
 from orchestrator.entry.cli.opening import home, opened
 from orchestrator.entry.cli.output import Json
 
@@ -43,7 +43,7 @@ def doctor(json: Json = False) -> None:
             if failure is None:
                 raise
             found.append(Finding("opening", False, failure.message, "see above"))
-    output.rows(json, [output.plain_fields(one) for one in found], ["subject", "ok", "seen", "remedy"], "")
+    output.rows(json, [shown.finding(one) for one in found], ["subject", "ok", "seen", "remedy"], "")
     if not all(one.ok for one in found):
         raise typer.Exit(output.FAILED)
     if stuck:

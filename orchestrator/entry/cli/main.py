@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         failure = failures.explain(error)
         if failure is None:
             raise
-        output.note(f"tenure: {failure.message}")
+        # Several lines are a list of places in files, which editors read.
+        output.note(failure.message if "\n" in failure.message else f"tenure: {failure.message}")
         return failure.code
     return result if isinstance(result, int) else output.DONE
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.entry.cli import output
 from orchestrator.entry.cli.output import CommandError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def opened_app() -> Iterator["App"]:
 
     app = App.open(folder)
     try:
+        output.show_times_in(app.ctx.settings.timezone)
         yield app
     finally:
         app.close()

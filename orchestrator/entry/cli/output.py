@@ -19,6 +19,25 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
 
+_where = times.zone()
+
+
+def show_times_in(zone: str) -> None:
+    """The zone of the home's settings: for what is read and shown from here on."""
+    global _where
+    _where = times.zone(zone)
+
+
+def when(text: str, now: datetime) -> datetime:
+    """An instant as an operator writes it. Raises RuleError `bad_time`."""
+    return times.parse(text, now, _where)
+
+
+def shown(at: datetime | None) -> str:
+    """An instant as an operator reads it."""
+    return times.show(at, _where)
+
+
 DONE, FAILED, USAGE, STUCK = 0, 1, 2, 3
 PATIENCE = 2.0
 """Seconds after which something that still runs says so."""
@@ -35,7 +54,7 @@ class CommandError(Exception):
 def plain(value: Any) -> Any:
     """The value as JSON has it: instants with the operator's offset, spans in seconds, dataclasses as objects."""
     if isinstance(value, datetime):
-        return value.astimezone(times.zone()).isoformat()
+        return value.astimezone(_where).isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Enum):
@@ -145,7 +164,7 @@ def cell(value: Any) -> str:
         case None | "" | () | []:
             return "-"
         case datetime():
-            return times.show(value)
+            return shown(value)
         case timedelta():
             return times.show_span(value)
         case bool():

@@ -9,7 +9,7 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import STUCK, USAGE, CommandError, DryRun, Json, Yes
-from orchestrator.lifecycle import sizes, times
+from orchestrator.lifecycle import sizes
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -54,17 +54,17 @@ def reap(dry_run: DryRun = False,
 def _rehearse(ctx: "Context", at: str | None, most: int | None, json: bool) -> None:
     from orchestrator.flows.reap import plan
 
-    when = times.parse(at, ctx.clock()) if at else ctx.clock()
+    when = output.when(at, ctx.clock()) if at else ctx.clock()
     with output.progress("rehearsing"):
         found = plan(ctx, when, most)
     if json:
         output.document({"at": when, "accounts": found})
         return
-    output.table([[one.what, one.account, one.site, one.offer, times.show(one.at), one.why, _size(one)]
+    output.table([[one.what, one.account, one.site, one.offer, output.shown(one.at), one.why, _size(one)]
                   for one in found], ["would", "account", "site", "offer", "at", "why", "stored"])
     counts = Counter(one.what for one in found)
-    output.note(f"at {times.show(when)}: {counts['warn']} would be warned, {counts['fence']} fenced, {counts['keep']} "
-                f"kept, {counts['delete']} deleted; nothing was changed")
+    output.note(f"at {output.shown(when)}: {counts['warn']} would be warned, {counts['fence']} fenced, "
+                f"{counts['keep']} kept, {counts['delete']} deleted; nothing was changed")
 
 
 def _size(one: Any) -> str:

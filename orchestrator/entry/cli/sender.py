@@ -53,7 +53,7 @@ def rotate(name: Name, overlap: Annotated[str, typer.Option(help="How long the o
         secret = senders.rotate(tx, sender.id, ctx.clock(), span)
         journal.write(tx, "sender.rotated", sender.id, actor(), overlap_until=until)
     output.secret(json, {"id": sender.id, "name": name, "secret": secret, "previous_valid_until": until}, secret,
-                  f"the secret before stays valid until {times.show(until)}")
+                  f"the secret before stays valid until {output.shown(until)}")
 
 
 @app.command(epilog="Example: tenure sender callback city-portal https://portal.example.cn/tenure")

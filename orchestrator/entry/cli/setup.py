@@ -1,5 +1,6 @@
 """`tenure init` and `tenure apply`: a home folder, and the sites and offers in it."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,10 +47,13 @@ def init(
         lines = [f'{name}: "{value}"\n' for name, value in given.items() if value is not None]
         if any('"' in line[len(name) + 3:-2] or "\n" in line[:-1] for name, line in zip(given, lines, strict=False)):
             raise CommandError("a setting holds a quotation mark or a line break", output.USAGE)
-        (folder / "tenure.yaml").write_text(SETTINGS + "".join(lines), encoding="utf-8")
+        file = os.open(folder / "tenure.yaml", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as settings:
+            settings.write(SETTINGS + "".join(lines))
     elif database is not None or base_url is not None:
         raise CommandError(f"{folder / 'tenure.yaml'} is there already: change it there")
     with output.progress("making the database"), opened() as ctx:
+        ctx.store.migrate()
         keyring = folder / "keyring.json"
         output.answer(json, {"home": str(folder), "new": new, "database": ctx.store.url.render_as_string()},
                       f"{'made' if new else 'found'} {folder}",

@@ -9,6 +9,7 @@ from orchestrator.lifecycle import sizes, times
 if TYPE_CHECKING:
     from orchestrator.lifecycle.offer import Offer
     from orchestrator.store.accounts import AccountRecord
+    from providers.protocol import Finding
 
 COLUMNS = ["id", "state", "site", "offer", "ends_at", "left", "owed", "stuck"]
 
@@ -32,12 +33,17 @@ def offer(it: "Offer") -> dict[str, Any]:
     return output.plain_fields(it)
 
 
+def finding(one: "Finding") -> dict[str, Any]:
+    """What to do stands only beside what is not as it must be."""
+    return output.plain_fields(one) | {"remedy": "" if one.ok else one.remedy}
+
+
 def row(record: "AccountRecord", now: datetime) -> list[str]:
     """The cells of COLUMNS."""
     it = record.account
     left = it.ends_at - now if it.ends_at is not None and it.ends_at > now else timedelta()
     stuck = record.stuck
-    return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, times.show(it.ends_at),
+    return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, output.shown(it.ends_at),
             times.show_span(left) if left else "-", record.owed.value if record.owed else "-",
             f"{stuck.what}: {stuck.next} acts next" if stuck else "-"]
 
@@ -50,6 +56,6 @@ def facts(record: "AccountRecord", sender: str) -> dict[str, Any]:
                       f"{sizes.show_size(it.memory)} memory, {it.pids} pids, {sizes.show_size(it.storage)} storage, "
                       f"{sizes.show_rate(it.rate)}, {sizes.show_size(it.egress)} egress")
     if stuck is not None:
-        found["stuck"] = f"{stuck.what}: {stuck.error} ({stuck.count} times since {times.show(stuck.since)})"
+        found["stuck"] = f"{stuck.what}: {stuck.error} ({stuck.count} times since {output.shown(stuck.since)})"
         found["next"] = stuck.next + (f": {stuck.remedy}" if stuck.remedy else "")
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.entry.cli import host_key, output
+from orchestrator.entry.cli import host_key, output, shown
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import CommandError, DryRun, Json, Yes
 
@@ -52,9 +52,9 @@ def check(name: Annotated[str | None, typer.Argument(help="One site; all when le
     with opened() as ctx:
         with ctx.store.read() as tx:
             names = [_known(ctx, name).name] if name else [row.name for row in sites.list_(tx)]
-        with output.progress("checking sites", len(names)) as shown:
-            found = findings(ctx, names, shown.step)
-    output.rows(json, [{"site": site} | output.plain_fields(one) for site, one in found],
+        with output.progress("checking sites", len(names)) as progress:
+            found = findings(ctx, names, progress.step)
+    output.rows(json, [{"site": site} | shown.finding(one) for site, one in found],
                 ["site", "subject", "ok", "seen", "remedy"], "no sites: `tenure apply -f site.yaml`")
     if not all(one.ok for _, one in found):
         raise typer.Exit(output.FAILED)

@@ -41,13 +41,13 @@ def issue(offer: Offer, sender: Sender = None, until: Until = None, valid_for: F
         try:
             _put(ctx, put, codes)
         finally:
-            # Codes that were written before something failed are good, and nobody could read them again.
-            written = codes[:put.written]
-            output.answer(json, {"codes": written, "sender": put.sender, "offer": offer, "valid_from": put.start,
-                                 "valid_until": put.end}, *written)
+            if written := codes[:put.written]:
+                # Those written before something failed are good, and nobody could read them again.
+                output.answer(json, {"codes": written, "sender": put.sender, "offer": offer, "valid_from": put.start,
+                                     "valid_until": put.end}, *written)
     if not json:
-        output.note(f"{count} vouchers of {put.sender} for {offer}, valid {times.show(put.start)} until "
-                    f"{times.show(put.end)}; the codes are shown only now")
+        output.note(f"{count} vouchers of {put.sender} for {offer}, valid {output.shown(put.start)} until "
+                    f"{output.shown(put.end)}; the codes are shown only now")
 
 
 @app.command("import", epilog="Example: tenure voucher import --offer starter --until 2027-12-31 codes")
@@ -60,8 +60,8 @@ def import_(codes: Codes, offer: Offer, sender: Sender = None, until: Until = No
         _put(ctx, put, read)
     output.answer(json, {"read": len(read), "new": put.new, "sender": put.sender, "offer": offer,
                          "valid_from": put.start, "valid_until": put.end},
-                  f"{put.new} new vouchers of {len(read)} read, valid {times.show(put.start)} until "
-                  f"{times.show(put.end)}")
+                  f"{put.new} new vouchers of {len(read)} read, valid {output.shown(put.start)} until "
+                  f"{output.shown(put.end)}")
 
 
 @dataclass(slots=True)
@@ -102,12 +102,12 @@ def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
 
 
 def _validity(put: Put, now: datetime) -> tuple[datetime, datetime]:
-    start = times.parse(put.valid_from, now)
+    start = output.when(put.valid_from, now)
     if (put.until is None) == (put.valid_for is None):
         raise CommandError("say either --until when or --valid-for how long", USAGE)
-    end = times.parse(put.until, now) if put.until else start + times.span(put.valid_for or "")
+    end = output.when(put.until, now) if put.until else start + times.span(put.valid_for or "")
     if end <= max(start, now):
-        raise CommandError(f"{times.show(end)} is not after --from, or already past", USAGE)
+        raise CommandError(f"{output.shown(end)} is not after --from, or already past", USAGE)
     return start, end
 
 
