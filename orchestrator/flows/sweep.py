@@ -94,7 +94,8 @@ class Sweep:
             wake = accounts.next_wake(tx, self._owed)
         if wake is None or wake > now:
             return wake
-        for owed, lease in ((Owed.FENCE, FENCE_LEASE), (Owed.WARN, WARN_LEASE)):
+        # Warnings first: those that are too late turn into fences there, and are met again in the same tick.
+        for owed, lease in ((Owed.WARN, WARN_LEASE), (Owed.FENCE, FENCE_LEASE)):
             if owed in self._owed:
                 self._direct(now, owed, lease)
         for owed in DURABLE:
