@@ -58,6 +58,7 @@ def build(folder: Path, name: str) -> World:
     lab.down()
     shutil.rmtree(folder, ignore_errors=True)
     place = lab.bare()
+    lab.start_sshd()
     home = folder / "home"
     world = World(lab, place, Tenure(home))
     world.tenure.init()
