@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, select, update
 
-from orchestrator.lifecycle.account import State
+from orchestrator.lifecycle.account import USABLE, State
 from orchestrator.lifecycle.due import Due, Owed, due_now
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -35,6 +35,8 @@ def claim_due(tx: Tx, now: datetime, worker: str, owed: frozenset[Owed], limit: 
 
     Each is this worker's until now + lease, with a generation of its own. Two workers never get the same one.
     """
+    if Owed.FENCE in owed:
+        _turn_late(tx, now)
     ids = tx.execute(due_query(now, owed, limit, per_site)).scalars().all()
     if not ids:
         return []
@@ -53,6 +55,14 @@ def claim_due(tx: Tx, now: datetime, worker: str, owed: frozenset[Owed], limit: 
             continue
         claimed.append((row, due.what))
     return _take_all(tx, claimed, worker, now + lease)
+
+
+def _turn_late(tx: Tx, now: datetime) -> None:
+    """Past the end the fence is owed, whether or not anybody is free to see that a warning or conversion is too late."""
+    tx.execute(update(_table).where(
+        _table.c.owed.in_([Owed.WARN.value, Owed.CONVERT.value]), _table.c.due_at <= now, _table.c.ends_at <= now,
+        _table.c.state.in_(sorted(state.value for state in USABLE)),
+    ).values(owed=Owed.FENCE.value, due_at=_table.c.ends_at))
 
 
 def _take_all(tx: Tx, rows: list[tuple[Row[Any], Owed]], worker: str, until: datetime) -> list[Claimed]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ Tx = Session
 _CANARY = "canary"
 _FULL_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 _FULL_POSTGRES = {"53100", "58030"}
+_NEVER_SET_UP = "database: it was never set up; do: tenure init"
 
 
 class Store:
@@ -109,13 +110,15 @@ class Store:
             raise Conflict(f"database: {error.orig}") from error
         except DBAPIError as error:
             raise translate(error) from error
+        except StatementError as error:
+            raise StoreError(f"database: {error.orig}") from error
 
     def _check_key(self) -> None:
         """Fail closed: with another key, codes would be unknown and secrets unreadable one by one."""
         with self._transaction(self._engine, check=False) as tx:
             sealed = tx.execute(select(tables.keys.c.sealed).where(tables.keys.c.name == _CANARY)).scalar()
         if sealed is None:
-            raise StoreError("database: it was never set up; do: tenure init")
+            raise StoreError(_NEVER_SET_UP)
         if self.keyring.unseal(sealed, _CANARY) != self.keyring.mac(_CANARY, _CANARY):
             raise WrongKey("the key file does not belong to this database")
         self._key_checked = True
@@ -132,6 +135,8 @@ def translate(error: DBAPIError) -> StoreError:
     away = error.connection_invalidated or (code is None and (state is None or state[:2] in {"08", "57", "53"}))
     if locked or away or state in {"55P03", "40001", "40P01"}:
         return StoreBusy(f"database: {cause}")
+    if state == "42P01" or "no such table" in str(cause):
+        return StoreError(_NEVER_SET_UP)
     return StoreError(f"database: {cause}")
 
 
@@ -149,13 +154,14 @@ def _url(text_: str) -> URL:
 def _engine(url: URL, busy: timedelta) -> Engine:
     seconds = busy.total_seconds()
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_size=8, max_overflow=24, pool_timeout=seconds,
+        engine = create_engine(url, hide_parameters=True, pool_size=8, max_overflow=24, pool_timeout=seconds,
                                connect_args={"timeout": seconds})
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
         return engine
     lock = int(seconds * 1000)
-    return create_engine(url, pool_size=8, max_overflow=24, pool_timeout=seconds, pool_pre_ping=True, connect_args={
+    return create_engine(url, hide_parameters=True, pool_size=8, max_overflow=24, pool_timeout=seconds,
+                         pool_pre_ping=True, connect_args={
         "connect_timeout": max(2, int(seconds)), "application_name": "tenure",
         "keepalives_idle": 10, "tcp_user_timeout": 15000,
         "options": f"-c lock_timeout={lock} -c statement_timeout={lock + 25000} -c timezone=UTC",

@@ -20,9 +20,12 @@ from orchestrator.store import tables
 from orchestrator.store.engine import Store, Tx
 from orchestrator.store.errors import StoreError
 from orchestrator.store.seal import Keyring
+from orchestrator.store.sql import storable
 
 _table = tables.journal
-_MAIL = re.compile(r"[^\s<>@,;:]+@[^\s<>@,;:]+")
+_MAIL = re.compile(r"[^\s<>@,;:]{1,64}@[^\s<>@,;:]{1,255}")
+_LONGEST = 2000
+"""Characters kept of a reason or of a text among the facts."""
 _PERSONAL = frozenset({"name", "email", "mail", "holder", "holder_name", "phone", "voucher_code", "code", "secret"})
 _BATCH = 1000
 _START = "0" * 64
@@ -65,11 +68,10 @@ def write(tx: Tx, action: str, subject: str, actor: str, why: str = "", *, at: d
     """Write a row in this transaction. Subjects and facts are ids, times, counts; mail addresses are blotted out."""
     if personal := _PERSONAL & facts.keys():
         raise ValueError(f"journal: {', '.join(sorted(personal))} may hold personal data and cannot be a fact")
-    plain = {name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
-             for name, value in facts.items()}
+    plain = {name: _plain(value) for name, value in facts.items()}
     tx.execute(_table.insert().values(
         id=base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower(), at=at or datetime.now(UTC),
-        action=action, subject=_blot(subject), actor=_blot(actor), why=_blot(why), facts=_blot(_canonical(plain))))
+        action=action, subject=_blot(subject), actor=_blot(actor), why=_blot(why), facts=_canonical(plain)))
 
 
 def list_(tx: Tx, *, subject: str | None = None, limit: int = 100) -> list[Entry]:
@@ -176,5 +178,13 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def _plain(value: Fact) -> Fact:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, list):
+        return [_blot(item) for item in value]
+    return _blot(value) if isinstance(value, str) else value
+
+
 def _blot(text_: str) -> str:
-    return _MAIL.sub("[mail]", text_)
+    return _MAIL.sub("[mail]", storable(text_, _LONGEST))

@@ -12,6 +12,7 @@ from sqlalchemy import Row, func, select, update
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict
+from orchestrator.store.sql import storable
 
 _table = tables.outbox
 
@@ -29,6 +30,7 @@ class Message:
     due_at: datetime | None
     """None once it was sent or given up."""
     attempts: int
+    """Tries before this one."""
     error: str | None
     sent_at: datetime | None
 
@@ -71,7 +73,7 @@ def sent(tx: Tx, id: str, at: datetime | None = None) -> None:
 def later(tx: Tx, id: str, at: datetime | None, error: str) -> None:
     """It did not get through; try again at `at`, or never (None). Conflict when it was sent meanwhile."""
     found = tx.execute(update(_table).where(_table.c.id == id, _table.c.sent_at.is_(None)).values(
-        due_at=at, error=error[:500], worker=None).returning(_table.c.id)).first()
+        due_at=at, error=storable(error, 500), worker=None).returning(_table.c.id)).first()
     if found is None:
         raise Conflict(f"message {id} was sent meanwhile")
 

@@ -27,6 +27,11 @@ def put(tx: Session, table: Table, values: Mapping[str, Any]) -> None:
     tx.execute(_insert(tx, table).values(**values).on_conflict_do_update(index_elements=key, set_=rest))
 
 
+def storable(text: str, longest: int) -> str:
+    """Text from outside as both databases can keep it: no NUL, no half characters, not endless."""
+    return text[:longest].replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
 def keyring(tx: Session) -> Keyring:
     """The keyring that the store was opened with."""
     found = tx.info["keyring"]

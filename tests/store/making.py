@@ -54,10 +54,10 @@ class World:
             for account in these:
                 accounts.add(tx, account, sender=self.sender, holder=self.holder)
 
-    def claim(self, now: datetime = NOW, worker: str = "w1", **options: Any) -> list[accounts.Claimed]:
-        wanted = {"owed": ALL, "limit": 10, "lease": LEASE} | options
+    def claim(self, now: datetime = NOW, worker: str = "w1", owed: frozenset[Owed] = ALL, limit: int = 10,
+              per_site: int | None = None) -> list[accounts.Claimed]:
         with self.store.write() as tx:
-            return accounts.claim_due(tx, now, worker, **wanted)
+            return accounts.claim_due(tx, now, worker, owed, limit, LEASE, per_site)
 
     def record(self, nth: int = 0) -> accounts.AccountRecord:
         with self.store.read() as tx:

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.lifecycle.account import FencedBy, State
 from orchestrator.lifecycle.due import Owed
@@ -228,10 +227,9 @@ def test_the_due_query_asks_one_index(world: World, per_site: int | None) -> Non
         many = [dict(row) | {"id": number(nth)} for nth in range(1, 20000)]
         tx.connection().execute(tables.accounts.insert(), many)
         tx.execute(text("ANALYZE accounts"))
-    dialect = sqlite.dialect() if world.store.is_sqlite else postgresql.dialect()
     query = due_query(NOW, DIRECT, 50, per_site)
     with world.store.read() as tx:
-        compiled = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        compiled = str(query.compile(tx.connection(), compile_kwargs={"literal_binds": True}))
         explain = "EXPLAIN QUERY PLAN " if world.store.is_sqlite else "EXPLAIN "
         plan = "\n".join(str(row) for row in tx.execute(text(explain + compiled)))
     assert "ix_accounts_due" in plan, plan

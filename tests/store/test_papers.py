@@ -1,0 +1,138 @@
+"""Contracts, claims, certificates and the outbox."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.lifecycle.contract import OPEN_END, Contract, ContractState
+from orchestrator.store import certificates, claims, contracts, errors, outbox, senders
+from orchestrator.store.certificates import Certificate
+from orchestrator.store.claims import Claim
+from tests.store.making import HOUR, LEASE, NOW, World, active, number, seconds
+
+CONTRACT = Contract("c-1", number(0), "large", OPEN_END, "ab" * 32)
+CLAIM = Claim(number(0), "SHA256:abc", "ssh-ed25519 AAAA", {"login": "tn-x@host", "port": 22}, NOW)
+
+
+@pytest.fixture(autouse=True)
+def account(world: World) -> None:
+    world.add(active())
+
+
+def test_a_contract_is_read_back(world: World) -> None:
+    """An open end included."""
+    with world.store.write() as tx:
+        contracts.add(tx, CONTRACT)
+        assert contracts.get(tx, number(0), "c-1") == CONTRACT
+
+
+def test_the_same_contract_twice_is_once(world: World) -> None:
+    """Adding it again is success, another paper under its id is not."""
+    with world.store.write() as tx:
+        contracts.add(tx, CONTRACT)
+        contracts.add(tx, CONTRACT)
+        with pytest.raises(errors.Conflict):
+            contracts.add(tx, replace(CONTRACT, document="cd" * 32))
+        assert contracts.for_account(tx, number(0)) == [CONTRACT]
+
+
+def test_a_contracts_state_is_saved(world: World) -> None:
+    """Refused stays refused."""
+    with world.store.write() as tx:
+        contracts.add(tx, CONTRACT)
+        contracts.save(tx, replace(CONTRACT, state=ContractState.REFUSED))
+        assert contracts.for_account(tx, number(0))[0].state is ContractState.REFUSED
+
+
+def test_an_unknown_contract_cannot_be_saved(world: World) -> None:
+    """Saving adds nothing."""
+    with world.store.write() as tx, pytest.raises(errors.NotFound):
+        contracts.save(tx, CONTRACT)
+
+
+def test_the_first_key_claims(world: World) -> None:
+    """Another key is refused and changes nothing."""
+    with world.store.write() as tx:
+        claims.put(tx, CLAIM)
+        with pytest.raises(errors.KeyTaken):
+            claims.put(tx, replace(CLAIM, fingerprint="SHA256:other"))
+        assert claims.get(tx, number(0)) == CLAIM
+
+
+def test_the_same_key_renews(world: World) -> None:
+    """A credential with a later end takes the place of the one before."""
+    later = replace(CLAIM, credential={"login": "tn-x@host", "port": 22, "expires": 1}, at=NOW + HOUR)
+    with world.store.write() as tx:
+        claims.put(tx, CLAIM)
+        claims.put(tx, later)
+        assert claims.get(tx, number(0)) == later
+
+
+def test_a_certificate_keeps_its_bytes(world: World) -> None:
+    """Exactly the bytes that were signed, for ever."""
+    signed = Certificate(number(0), b'{"a": 1}\n\x00\xff', bytes(range(64)), NOW)
+    with world.store.write() as tx:
+        assert certificates.put(tx, signed)
+        assert not certificates.put(tx, replace(signed, document=b"other"))
+        assert certificates.get(tx, number(0)) == signed
+
+
+def test_a_message_is_claimed_once(world: World) -> None:
+    """While one worker delivers it, another gets nothing; when its lease ends, it is due again."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.usable", number(0), {"end": "x"}, at=NOW)
+        assert [message.id for message in outbox.claim_due(tx, NOW, "w1", 10, LEASE)] == [id]
+        assert outbox.claim_due(tx, NOW, "w2", 10, LEASE) == []
+        assert [message.id for message in outbox.claim_due(tx, NOW + LEASE, "w2", 10, LEASE)] == [id]
+
+
+def test_a_sent_message_is_done(world: World) -> None:
+    """It is not due again, and shown as sent."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
+        outbox.claim_due(tx, NOW, "w", 10, LEASE)
+        outbox.sent(tx, id, at=NOW)
+        assert outbox.claim_due(tx, NOW + timedelta(days=9), "w", 10, LEASE) == []
+        assert outbox.list_(tx, unsent=True) == []
+        assert outbox.list_(tx)[0].sent_at == NOW
+
+
+def test_a_message_that_failed_waits(world: World) -> None:
+    """Due again when said, with its tries counted."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
+        outbox.claim_due(tx, NOW, "w", 10, LEASE)
+        outbox.later(tx, id, NOW + HOUR, "503")
+        assert outbox.next_wake(tx) == NOW + HOUR
+        again, = outbox.claim_due(tx, NOW + HOUR, "w", 10, LEASE)
+    assert (again.attempts, again.error) == (1, "503")
+
+
+def test_a_message_given_up_is_not_due(world: World) -> None:
+    """It stays listed as unsent, with its error."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
+        outbox.later(tx, id, None, "no such host")
+        assert outbox.claim_due(tx, NOW + timedelta(days=9), "w", 10, LEASE) == []
+        assert [message.error for message in outbox.list_(tx, unsent=True)] == ["no such host"]
+
+
+def test_a_message_sent_meanwhile_is_not_put_off(world: World) -> None:
+    """The late answer of a slow worker does not send it again."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
+        outbox.sent(tx, id, at=NOW)
+        with pytest.raises(errors.Conflict):
+            outbox.later(tx, id, NOW, "late")
+
+
+def test_one_sender_does_not_take_all_deliveries(world: World) -> None:
+    """A flood of one sender's messages leaves room for another's."""
+    with world.store.write() as tx:
+        other, _ = senders.add(tx, "other", "codes", None, NOW)
+        for nth in range(9):
+            outbox.put(tx, world.sender, "t", number(0), {}, at=NOW + seconds(nth))
+        outbox.put(tx, other.id, "t", number(0), {}, at=NOW + HOUR)
+        got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_sender=3)
+    assert [message.sender for message in got] == [world.sender] * 3 + [other.id]
