@@ -4,7 +4,19 @@ import difflib
 from collections.abc import Sequence
 
 from providers.host import zipapp
-from providers.host.files import File, Folder, command, config, files, folders, launcher, principals, unit
+from providers.host.files import (
+    File,
+    Folder,
+    ca,
+    command,
+    config,
+    files,
+    folders,
+    launcher,
+    operator_keys,
+    principals,
+    unit,
+)
 from providers.host.look import Look, look, stands
 from providers.host.settings import HostSettings
 from providers.host.shell import Host, done
@@ -79,25 +91,27 @@ def take_away(on: Host, host: HostSettings, *, dry_run: bool) -> list[str]:
     if there:
         raise Refused(f"site {host.site}: {len(there)} accounts are there ({', '.join(there[:3])}): end them first")
     said = []
-    if _systemd(on) and _read(on, host.paths.unit) is not None:
+    if not _systemd(on):
+        said.append("no systemd here: stop the reaper, and what starts it")
+    elif _read(on, host.paths.unit) is not None:
         said.append("stop and disable tenure-site-reaper.service")
         if not dry_run:
             done(on, ["systemctl", "disable", "--now", "tenure-site-reaper.service"])
-    gone = [
-        host.paths.unit,
-        host.paths.sshd_drop_in,
-        host.paths.sudoers,
-        host.paths.etc,
-        host.paths.lib,
-        host.paths.run,
-    ]
-    present = [path for path in gone if on.run(["test", "-e", path]).code == 0]
+    present = [path for path, seen in look(on, _gone(on, host)).items() if seen.shape]
     said += [f"remove {path}" for path in present]
     if not dry_run and present:
         done(on, ["rm", "-rf", "--", *present])
+        done(on, ["rmdir", "--ignore-fail-on-non-empty", "--", host.paths.lib, host.paths.etc])
         _reload(on, host)
     said += _remove_logins(on, host, dry_run)
-    return [*said, f"keep {host.paths.state} (which uids were ever used)"] if said else said
+    changed = present or len(said) > 1
+    return [*said, f"keep {host.paths.state} (which uids were ever used)"] if changed else []
+
+
+def _gone(on: Host, host: HostSettings) -> list[str]:
+    """What `apply` ever put there. Its folders go only if nobody else has put anything into them."""
+    files_of = [launcher(host), config(host), host.paths.sudoers, host.paths.sshd_drop_in, host.paths.unit]
+    return [*files_of, ca(host), operator_keys(host), principals(host), host.paths.run, *_programs_there(on, host)]
 
 
 def _programs(on: Host, dry_run: bool) -> list[str]:
@@ -127,7 +141,7 @@ def _logins(on: Host, host: HostSettings, dry_run: bool) -> list[str]:
 
 def _remove_logins(on: Host, host: HostSettings, dry_run: bool) -> list[str]:
     said = []
-    for kind, name, argv in (("passwd", host.user, ["userdel"]), ("group", host.group, ["groupdel"])):
+    for kind, name, argv in (("passwd", host.user, ["userdel", "--force"]), ("group", host.group, ["groupdel"])):
         if on.run(["getent", kind, name]).code == 0:
             said.append(f"remove {'user' if kind == 'passwd' else 'group'} {name}")
             if not dry_run:
@@ -250,11 +264,14 @@ def _launched(on: Host, host: HostSettings) -> set[str]:
 
 def _forget_old(on: Host, host: HostSettings, keep: set[str]) -> None:
     """Versions before the last: nothing runs them any more."""
-    ours = [host.paths.lib, "-maxdepth", "1", "-type", "f", "-regextype", "posix-extended", "-regex", OURS]
-    listed = done(on, ["find", *ours]).out.decode().split("\n")
-    old = [path for path in listed if path and path not in keep]
+    old = [path for path in _programs_there(on, host) if path not in keep]
     if old:
         done(on, ["rm", "-f", "--", *old])
+
+
+def _programs_there(on: Host, host: HostSettings) -> list[str]:
+    ours = [host.paths.lib, "-maxdepth", "1", "-type", "f", "-regextype", "posix-extended", "-regex", OURS]
+    return [path for path in on.run(["find", *ours]).out.decode().split("\n") if path]
 
 
 def _accounts(on: Host, host: HostSettings) -> list[str]:
