@@ -82,7 +82,7 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
     accounts.add(tx, account, sender=sender.id, holder=holders.put(tx, sender.id, request.holder))
     if key is not None:
         claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
-    journal.write(tx, "account.requested", id, f"sender:{sender.id}", at=now, site=account.site, offer=offer.name,
+    journal.write(tx, "account.requested", id, f"sender:{sender.id}", site=account.site, offer=offer.name,
                   event=request.event)
     return id
 

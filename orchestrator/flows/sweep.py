@@ -49,6 +49,8 @@ class Sweep:
     def __init__(self, ctx: Context, owed: frozenset[Owed] = frozenset(Owed), most: int | None = None) -> None:
         self.ctx = ctx
         self._owed = owed
+        # A warning or a conversion that is too late is a fence, whether or not this sweep does the former.
+        self._asked = owed | {Owed.WARN, Owed.CONVERT} if Owed.FENCE in owed else owed
         self._most = most
         self._fences: Lanes[Lane, Claimed] = Lanes(self._fence, self._refuse, width=2)
         self._warnings: Lanes[Lane, Claimed] = Lanes(self._warn, self._refuse)
@@ -91,11 +93,10 @@ class Sweep:
     def tick(self, now: datetime) -> datetime | None:
         """Hand out what is due; answers when the next thing is. Costs one query when nothing is."""
         with self.ctx.store.read() as tx:
-            wake = accounts.next_wake(tx, self._owed)
+            wake = accounts.next_wake(tx, self._asked)
         if wake is None or wake > now:
             return wake
-        # Warnings first: those that are too late turn into fences there, and are met again in the same tick.
-        for owed, lease in ((Owed.WARN, WARN_LEASE), (Owed.FENCE, FENCE_LEASE)):
+        for owed, lease in ((Owed.FENCE, FENCE_LEASE), (Owed.WARN, WARN_LEASE)):
             if owed in self._owed:
                 self._direct(now, owed, lease)
         for owed in DURABLE:

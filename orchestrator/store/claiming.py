@@ -58,7 +58,7 @@ def claim_due(tx: Tx, now: datetime, worker: str, owed: frozenset[Owed], limit: 
 
 
 def _turn_late(tx: Tx, now: datetime) -> None:
-    """Past the end the fence is owed, whether or not anybody is free to see that a warning or conversion is too late."""
+    """Past the end the fence is owed, though nobody may be free to see that a warning or conversion is too late."""
     tx.execute(update(_table).where(
         _table.c.owed.in_([Owed.WARN.value, Owed.CONVERT.value]), _table.c.due_at <= now, _table.c.ends_at <= now,
         _table.c.state.in_(sorted(state.value for state in USABLE)),

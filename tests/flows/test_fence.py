@@ -1,13 +1,10 @@
 """Fences: at the end, in one call a site, and no account's or site's fault delays another."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
-import pytest
 from sqlalchemy import update
 
 from orchestrator.flows.fence import fence
@@ -17,26 +14,10 @@ from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts, tables
 from orchestrator.store.engine import Tx
 from providers.protocol import Fenced
-from tests.flows import town as towns
-from tests.flows.town import OFFER, Town
+from tests.flows.town import Town
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 FENCE = frozenset({Owed.FENCE})
-QUIET = replace(OFFER, warn_before=())
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    """A Tenure with one site and no warnings."""
-    with towns.town(tmp_path / "home", offer=QUIET) as made:
-        yield made
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[Town]:
-    """A Tenure with two sites and no warnings."""
-    with towns.town(tmp_path / "home", ("north", "south"), offer=QUIET) as made:
-        yield made
 
 
 def _actives(town: Town, count: int) -> list[str]:
