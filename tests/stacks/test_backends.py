@@ -53,7 +53,7 @@ def test_a_preview_without_a_stack(in_postgres: Stacks, site: MemorySite, spec: 
 
 def test_no_password_of_the_backend_is_told(tmp_path: Path, site: MemorySite, spec: Spec) -> None:
     """An error of a database that cannot be reached holds neither its password nor its address."""
-    with Stacks("postgres://tenure:hunter2@127.0.0.1:1/none", tmp_path, PASSPHRASE) as unreachable:
-        with pytest.raises(StackFailed) as caught:
-            unreachable.up(spec.account, spec, site)
+    url = "postgres://tenure:hunter2@127.0.0.1:1/none"
+    with Stacks(url, tmp_path, PASSPHRASE) as unreachable, pytest.raises(StackFailed) as caught:
+        unreachable.up(spec.account, spec, site)
     assert "hunter2" not in str(caught.value)

@@ -67,7 +67,7 @@ def test_a_killed_cli_leaves_its_lock_and_a_pending_create(stacks: Stacks, site:
 
 
 def test_up_after_a_killed_cli_adopts_what_is_there(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
-    """The dead process's lock is taken away, the storage that nobody noted is found by its name, nothing is made twice."""
+    """The dead process's lock goes, the storage that nobody noted is found by its name, nothing is made twice."""
     with interrupted(stacks, site, spec):
         there = {name: site.parts[name].observe(spec) for name in ("account", "storage")}
     told = stacks.up(spec.account, spec, site).parts
