@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from orchestrator.entry.http import accounts, acts, claims, documents, health, hooks, problems, refusals
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
+from orchestrator.entry.http.lanes import give_way
 from orchestrator.entry.http.meters import Meters
 from orchestrator.flows.context import Context
 
@@ -17,6 +18,7 @@ Every refusal is `application/problem+json` with a stable `code`."""
 
 def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     """The doors of one Tenure. Serve it with any ASGI server; `limits` is for tests and for sites of another size."""
+    give_way()
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -21,6 +22,7 @@ from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
 from orchestrator.store import accounts, redemptions, senders
+from orchestrator.store.engine import Tx
 from orchestrator.store.redemptions import Redemption
 from orchestrator.store.senders import Sender
 
@@ -77,38 +79,43 @@ def _unsigned(error: Unsigned) -> Problem:
     return Problem(401, error.code, str(error))
 
 
-def _verified(desk: Desk, envelope: Envelope, raw: bytes) -> Sender:
-    """Who signed this. Raises Problem 401 (journalled) or 429."""
+def _verified(desk: Desk, envelope: Envelope, raw: bytes, body_hash: str) -> tuple[Sender, str | None]:
+    """Who signed this, and the account of an event that came before: told before the body is looked at, so that a
+    repetition is answered the same by every later version of these checks. 401 (journalled), 409, 429."""
     now = desk.ctx.clock()
     try:
         check_time(envelope, now)
-        sender = _signer(desk, envelope, raw)
+        with desk.ctx.store.read() as tx:
+            sender = _signer(tx, envelope, raw, now)
+            earlier = redemptions.find(tx, sender.id, envelope.event)
     except Unsigned as error:
         desk.refusals.note(desk.ctx, error.code, "webhook", "unknown")
         raise _unsigned(error) from error
     wait = desk.senders.take(sender.id, time.monotonic())
     if wait:
         raise Problem(429, "too_many_requests", f"sender {sender.name} sends too much at once", retry_after=wait)
-    return sender
+    if earlier is not None and earlier.body_hash != body_hash:
+        raise RuleError("event_reused", f"event {envelope.event!r} came before with another body")
+    return sender, earlier.account if earlier is not None else None
 
 
-def _signer(desk: Desk, envelope: Envelope, raw: bytes) -> Sender:
-    now = desk.ctx.clock()
-    with desk.ctx.store.read() as tx:
-        known = [one for one in senders.list_(tx) if envelope.sender in (None, one.name, one.id)]
-        if envelope.sender is None and len(known) > MOST_UNNAMED:
+def _signer(tx: Tx, envelope: Envelope, raw: bytes, now: datetime) -> Sender:
+    if envelope.sender is None:
+        known = senders.list_(tx)
+        if len(known) > MOST_UNNAMED:
             raise Unsigned("sender_unnamed", "name the sender: append ?sender=NAME to the address")
-        secrets = [(one, senders.secrets(tx, one.id, now)) for one in known]
-    found = [one for one, its_secrets in secrets if signed_by(envelope, raw, its_secrets)]
+    else:
+        named = senders.get(tx, envelope.sender)
+        known = [named] if named is not None else []
+    found = [one for one in known if signed_by(envelope, raw, senders.secrets(tx, one.id, now))]
     if len(found) != 1:
         raise Unsigned("signature_wrong", "the signature is not right for this body, id, timestamp and sender")
     return found[0]
 
 
 def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
-    sender = _verified(desk, envelope, raw)
     body_hash = hashlib.sha256(raw).hexdigest()
-    known = _known(desk, sender, envelope, body_hash)
+    sender, known = _verified(desk, envelope, raw, body_hash)
     if known is not None:
         return _redeemed(desk, known)
     data = parse(VoucherRedeemed, raw).data
@@ -120,18 +127,6 @@ def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
         hours=data.hours, valid_from=data.valid_from, valid_until=data.valid_until,
         ssh_public_key=data.ssh_public_key))
     return _redeemed(desk, accepted.account)
-
-
-def _known(desk: Desk, sender: Sender, envelope: Envelope, body_hash: str) -> str | None:
-    """The account of an event that came before: told before the body is looked at, so that a repetition is answered
-    the same by every later version of these checks. RuleError when it came with another body."""
-    with desk.ctx.store.read() as tx:
-        earlier = redemptions.find(tx, sender.id, envelope.event)
-    if earlier is None:
-        return None
-    if earlier.body_hash != body_hash:
-        raise RuleError("event_reused", f"event {envelope.event!r} came before with another body")
-    return earlier.account
 
 
 def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
@@ -149,11 +144,11 @@ def _address(desk: Desk, account: str) -> str:
 
 
 def _contract(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
-    sender = _verified(desk, envelope, raw)
     body_hash = hashlib.sha256(raw).hexdigest()
+    sender, known = _verified(desk, envelope, raw, body_hash)
     data = parse(ContractSigned, raw).data
     answer = {"account": data.account, "contract": data.contract, "address": _address(desk, data.account)}
-    if _known(desk, sender, envelope, body_hash) is not None:
+    if known is not None:
         return answer
     _own(desk, sender, data.account)
     ends_at = None if data.ends_at == OPEN_END else data.ends_at
