@@ -17,6 +17,8 @@ class Failure:
 
     message: str
     code: int = output.FAILED
+    places: bool = False
+    """The message is a list of places in files, each in the form that editors read."""
 
 
 def explain(error: Exception) -> Failure | None:
@@ -28,6 +30,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_usage(error), error.exit_code)
         case typer.Abort():
             return Failure("nothing was changed")
+        case RuleError(code="bad_document"):
+            return Failure(str(error), places=True)
         case RuleError():
             return Failure(str(error), output.USAGE if error.code in _OF_USAGE else output.FAILED)
         case OSError():

@@ -12,6 +12,7 @@ from orchestrator.entry.cli import (
     account,
     doctor,
     failures,
+    opening,
     output,
     proof,
     reap,
@@ -46,8 +47,7 @@ def root(
         "--home", envvar="TENURE_HOME", help="The folder with tenure.yaml, the database and the keyring.")] = None,
 ) -> None:
     """What holds for every command."""
-    if home is not None:
-        os.environ["TENURE_HOME"] = str(home.absolute())
+    opening.use(home)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,8 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         failure = failures.explain(error)
         if failure is None:
             raise
-        # Several lines are a list of places in files, which editors read.
-        output.note(failure.message if "\n" in failure.message else f"tenure: {failure.message}")
+        output.note(failure.message if failure.places else f"tenure: {failure.message}")
         return failure.code
     return result if isinstance(result, int) else output.DONE
 

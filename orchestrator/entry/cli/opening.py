@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from orchestrator.store.senders import Sender
 
 
+_named: Path | None = None
+
+
+def use(folder: Path | None) -> None:
+    """The home that this command line names; None: none."""
+    global _named
+    _named = folder
+
+
 def home() -> Path:
-    """TENURE_HOME, else ~/.tenure."""
-    named = os.environ.get("TENURE_HOME")
-    return Path(named) if named else Path.home() / ".tenure"
+    """The one named by --home or TENURE_HOME, else ~/.tenure."""
+    return (_named or Path.home() / ".tenure").absolute()
 
 
 def actor() -> str:

@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 2048
 LOOK = 1.0
 """Seconds between two looks at whether the worker's threads live."""
+THREAD_ENDED = "a thread of the worker has ended: see the log above, then start it again"
 QUIET = ("paramiko", "alembic", "httpcore", "asyncio", "grpc")
 
 
@@ -54,17 +56,21 @@ def serve(
             with Worker(ctx) as working, _Watched(working, server) as watched:
                 _run(server, listening)
             if watched.died:
-                raise CommandError("a thread of the worker has ended: see the log above, then start it again")
+                raise CommandError(THREAD_ENDED)
 
 
 def worker() -> None:
     """Do what is owed, without doors. As many as you like may run on one database."""
     _log_to_stderr()
-    from orchestrator.entry.worker import run
+    from orchestrator.entry.worker import Worker
 
-    with opened() as ctx:
+    stop = threading.Event()
+    _when_told_to_stop(stop.set)
+    with opened() as ctx, Worker(ctx) as working:
         output.note(f"tenure worker {ctx.worker} works")
-        run(ctx)
+        while not stop.wait(LOOK):
+            if not working.alive():
+                raise CommandError(THREAD_ENDED)
 
 
 def _server(ctx: "Context", access_log: bool) -> "uvicorn.Server":
@@ -87,16 +93,24 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _run(server: "uvicorn.Server", listening: socket.socket) -> None:
     """Until SIGTERM or SIGINT."""
+    def stop() -> None:
+        server.should_exit = True
+
     # The server hands a signal on once it has stopped; by default that would end us before the worker has stopped.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _noted)
+    _when_told_to_stop(stop)
     address = listening.getsockname()
     output.note(f"tenure serves at http://{address[0]}:{address[1]}")
     server.run(sockets=[listening])
 
 
-def _noted(number: int, _frame: FrameType | None) -> None:
-    log.info("stopped by %s", signal.Signals(number).name)
+def _when_told_to_stop(act: Callable[[], None]) -> None:
+    """From here on, SIGTERM and SIGINT do this and nothing else."""
+    def told(number: int, _frame: FrameType | None) -> None:
+        log.info("told to stop by %s", signal.Signals(number).name)
+        act()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
 
 
 class _Watched:

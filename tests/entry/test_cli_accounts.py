@@ -1,0 +1,173 @@
+"""`tenure account` and `hold`: looking at accounts and acting on one or many."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.app import App
+from orchestrator.lifecycle.due import Owed
+from orchestrator.store import accounts
+from orchestrator.store.accounts import Stuck
+from tests.entry.cli_home import Home, made
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """One home for all tests of this module; each makes accounts of its own."""
+    return made(tmp_path_factory.mktemp("tenure"))
+
+
+def shown(home: Home, account: str) -> dict[str, object]:
+    found: dict[str, object] = home("account", "show", account, "--json").json
+    return found
+
+
+def mark_stuck(home: Home, account: str) -> None:
+    """As a worker does that cannot go on."""
+    with App.open(home.folder) as app, app.ctx.store.write() as tx:
+        now = app.ctx.clock()
+        claimed = accounts.claim_one(tx, account, now, "w-test", timedelta(seconds=5))
+        stuck = Stuck("fence", "site rehearsal: does not answer", now, 3, "operator", "look at the host")
+        accounts.release(tx, claimed, retry_at=now + timedelta(hours=1), stuck=stuck)
+
+
+def test_a_usable_account_is_listed_with_its_end(home: Home) -> None:
+    """Times are civil, with their offset."""
+    account = home.active()
+    found = {one["id"]: one for one in home("account", "list", "--json").json}[account]
+    assert found["state"] == "ACTIVE"
+    assert found["ends_at"].endswith("+08:00")
+
+
+def test_accounts_are_found_by_their_end(home: Home) -> None:
+    """An hour's account ends before tomorrow and not before the next minute."""
+    account = home.active()
+    ids = [one["id"] for one in home("account", "list", "--ending-before", "+1d", "--json").json]
+    assert account in ids
+    assert home("account", "list", "--ending-before", "+1m", "--json").json == []
+
+
+def test_an_account_that_is_not_there_is_said_so(home: Home) -> None:
+    """One line, exit code 1."""
+    said = home("account", "show", "azzzzzzzzz")
+    assert (said.code, len(said.err.splitlines())) == (1, 1)
+
+
+def test_one_named_account_is_extended_without_asking(home: Home) -> None:
+    """Its end moves by exactly as much."""
+    account = home.active()
+    before = datetime.fromisoformat(str(shown(home, account)["ends_at"]))
+    assert home("account", "extend", account, "--by", "12h").code == 0
+    assert datetime.fromisoformat(str(shown(home, account)["ends_at"])) - before == timedelta(hours=12)
+
+
+def test_many_accounts_are_shown_and_asked_about(home: Home) -> None:
+    """Without a yes none of them changes."""
+    account = home.active()
+    before = shown(home, account)["ends_at"]
+    said = home("account", "extend", "--site", "rehearsal", "--by", "1h")
+    assert (said.code, account in said.err) == (2, True)
+    assert shown(home, account)["ends_at"] == before
+
+
+def test_no_more_than_max_are_touched(home: Home) -> None:
+    """Too wide a filter is refused as a whole."""
+    home.active()
+    home.active()
+    said = home("account", "extend", "--site", "rehearsal", "--by", "1h", "--max", "1", "--yes")
+    assert (said.code, "--max" in said.err) == (2, True)
+
+
+def test_everything_is_never_meant_by_omission(home: Home) -> None:
+    """A command without names and filter touches nothing."""
+    assert home("account", "fence", "--yes").code == 2
+
+
+def test_a_dry_run_touches_nothing(home: Home) -> None:
+    """It says who would be touched."""
+    account = home.active()
+    said = home("account", "fence", account, "--dry-run", "--json")
+    assert said.json == [{"account": account, "would": "fence"}]
+    assert shown(home, account)["state"] == "ACTIVE"
+
+
+def test_an_operators_fence_can_be_lifted(home: Home) -> None:
+    """ACTIVE, FENCED and ACTIVE again, with the same end."""
+    account = home.active()
+    end = shown(home, account)["ends_at"]
+    assert home("account", "fence", account, "--why", "reported").code == 0
+    assert shown(home, account)["fenced_by"] == "operator"
+    assert home("account", "unfence", account).code == 0
+    assert (shown(home, account)["state"], shown(home, account)["ends_at"]) == ("ACTIVE", end)
+
+
+def test_one_that_cannot_be_done_fails_alone(home: Home) -> None:
+    """The others are done, and the exit code is 1."""
+    good, bad = home.active(), home.redeemed()
+    said = home("account", "fence", good, bad, "--yes", "--json")
+    assert said.code == 1
+    assert {one["account"]: one["ok"] for one in said.json} == {good: True, bad: False}
+    home.work(Owed.PROVISION)
+
+
+def test_taking_back_asks_even_for_one(home: Home) -> None:
+    """It deletes; a named account is no reason not to ask."""
+    account = home.active()
+    assert home("account", "reclaim", account).code == 2
+    assert home("account", "reclaim", account, "--yes").code == 0
+    home.work(Owed.FENCE)
+    home.work(Owed.RECLAIM)
+    assert shown(home, account)["state"] == "RECLAIMED"
+
+
+def test_a_held_account_is_not_taken_back(home: Home) -> None:
+    """And goes when it is let go."""
+    account = home.active()
+    home("hold", account)
+    home("account", "reclaim", account, "--yes")
+    home.work(Owed.FENCE)
+    home.work(Owed.RECLAIM)
+    assert shown(home, account)["state"] == "FENCED"
+    home("hold", account, "--off")
+    home.work(Owed.RECLAIM)
+    assert shown(home, account)["state"] == "RECLAIMED"
+
+
+def test_a_hold_wants_something_that_exists(home: Home) -> None:
+    """Neither an account nor a site: nothing is held."""
+    assert home("hold", "nobody").code == 1
+
+
+def test_what_is_stuck_is_exit_code_3(home: Home) -> None:
+    """In the list of stuck accounts and at the account itself, with what to do."""
+    account = home.active()
+    mark_stuck(home, account)
+    listed = home("account", "list", "--stuck", "--json")
+    said = home("account", "show", account)
+    assert (listed.code, [one["id"] for one in listed.json]) == (3, [account])
+    assert (said.code, "look at the host" in said.out) == (3, True)
+    home("account", "fence", account)
+
+
+def test_nothing_stuck_is_exit_code_0(tmp_path: Path) -> None:
+    """And an empty list for programs."""
+    said = made(tmp_path)("account", "list", "--stuck", "--json")
+    assert (said.code, said.json) == (0, [])
+
+
+def test_the_claim_link_is_always_the_same(home: Home) -> None:
+    """It is a keyed hash; asking again tells nothing new, and both are journalled."""
+    account = home.active()
+    assert home("account", "claim-link", account).out == home("account", "claim-link", account).out
+    said = home("account", "show", account, "--history", "--json").json
+    assert [one["action"] for one in said["history"]].count("claim.link_shown") == 2
+
+
+def test_holders_are_shown_only_when_asked_and_can_be_erased(home: Home) -> None:
+    """Personal data is in no list; after the erasure it is nowhere."""
+    account = home.active()
+    assert "某某大学" not in home("account", "show", account).out
+    assert home("account", "show", account, "--holder", "--json").json["held_by"]["name"] == "某某大学"
+    assert home("holder", "erase", "portal", "lab-7", "--yes").code == 0
+    assert home("account", "show", account, "--holder", "--json").json["held_by"] is None
