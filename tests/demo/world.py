@@ -52,7 +52,7 @@ class World:
         return Holder(self.tenure.home.parent / "holders" / name)
 
 
-def build(folder: Path, name: str) -> World:
+def build(folder: Path, name: str, *, serve: bool = True) -> World:
     """Bring the lab up and put Tenure on it with its own commands; what an earlier run left is taken away first."""
     lab = Lab(name)
     lab.down()
@@ -65,14 +65,15 @@ def build(folder: Path, name: str) -> World:
     documents = folder / "site.yaml"
     documents.write_text(yaml.safe_dump({
         "offers": [LIMITED, SHORTER, RENTAL],
-        "sites": [site_document(place, {"trial": 4, "short": 4, "rental": 4})],
+        "sites": [site_document(place, {"trial": 4, "short": 4, "rental": 100})],
     }, allow_unicode=True))
     world.tenure.cli("apply", "-f", str(documents))
     world.tenure.cli("site", "prepare", place.name, "--as", "root", "--identity", str(place.path("keys/root")), "--yes")
     lab.start_reaper()
     world.secret = world.tenure.cli("sender", "add", "portal")["secret"]
     world.token = world.tenure.cli("token", "add", "--role", "admin", "--name", "demo")["token"]
-    world.tenure.serve()
+    if serve:
+        world.tenure.serve()
     return world
 
 

@@ -58,6 +58,10 @@ def argv(place: Place, command: str) -> list[str]:
     return files.command(host(place), command)
 
 
+def launcher(place: Place) -> str:
+    return files.launcher(host(place))
+
+
 def install(place: Place) -> bool:
     """Write the files with the lab's own keys; True when what the reaper runs has changed."""
     on = host(place)
