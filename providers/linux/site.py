@@ -1,6 +1,7 @@
 """A Linux host as a site: every call is one request to the on-site program over a kept SSH connection."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -143,7 +144,8 @@ class LinuxSite:
             return [Finding("reachable", False, str(failed), remedy)]
 
     def prepare(self, dry_run: bool) -> list[str]:
-        said = prepare.apply(self._bootstrap(), self._host, self._ca_line, self._operator_line, dry_run=dry_run)
+        with closing(self._bootstrap()) as on:
+            said = prepare.apply(on, self._host, self._ca_line, self._operator_line, dry_run=dry_run)
         self._agent.close()
         if not dry_run:
             prepare.confirm(self._agent.hello().version, self.name)
@@ -152,7 +154,8 @@ class LinuxSite:
     def unprepare(self, dry_run: bool) -> list[str]:
         if not dry_run:
             self.close()
-        return prepare.take_away(self._bootstrap(), self._host, dry_run=dry_run)
+        with closing(self._bootstrap()) as on:
+            return prepare.take_away(on, self._host, dry_run=dry_run)
 
     def close(self) -> None:
         self._agent.close()
@@ -169,7 +172,7 @@ class LinuxSite:
     def _serve(self) -> Stream:
         return self._connection.open(shell.quoted(prepare.serve(self._host)))
 
-    def _bootstrap(self) -> shell.Host:
+    def _bootstrap(self) -> shell.Remote:
         """The host as somebody who may change it: a login given now, root or with sudo."""
         who = ssh.Address(
             self.name, self._host.address, self._host.port, self._host.bootstrap_user, self._host.host_key

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from providers.memory.world import forget
@@ -35,13 +35,12 @@ def memory() -> Iterator[Shown]:
 def linux() -> Iterator[Shown]:
     """A prepared site on a lab of its own, taken down afterwards."""
     lab = Lab(f"s{os.getpid()}")
-    place = lab.up()
     try:
+        place = lab.up()
         settings, secrets = lab_access(place)
-        site = connect("linux", place.name, settings, secrets)
-        site.prepare(dry_run=False)
-        yield Shown(site, (IMAGE,), (MODEL,))
-        site.close()
+        with closing(connect("linux", place.name, settings, secrets)) as site:
+            site.prepare(dry_run=False)
+            yield Shown(site, (IMAGE,), (MODEL,))
     finally:
         lab.down()
 

@@ -15,17 +15,24 @@ from tests.providers.keys import make_key
 from tests.providers.sshd import Sshd, free_port
 
 
+OPENED: list[ssh.Connection] = []
+
+
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
     server = Sshd(tmp_path / "sshd")
     yield server
+    for opened in OPENED:
+        opened.close()
+    OPENED.clear()
     server.stop()
 
 
 def connection(server: Sshd, pinned: str | None = None) -> ssh.Connection:
     key = ssh.host_key(pinned or server.known_hosts)
     address = ssh.Address("lab", "127.0.0.1", server.port, server.user, key)
-    return ssh.Connection(address, lambda: [ssh.login_key(server.login.private, "operator_key")])
+    OPENED.append(ssh.Connection(address, lambda: [ssh.login_key(server.login.private, "operator_key")]))
+    return OPENED[-1]
 
 
 def soon() -> float:
