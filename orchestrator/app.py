@@ -5,6 +5,7 @@ import secrets
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator import settings as settings_file
 from orchestrator.flows.context import AccountStacks, Context, SitePool
@@ -15,8 +16,10 @@ from orchestrator.store.errors import NotFound, StoreBusy, StoreError, WrongKey
 from orchestrator.store.seal import Keyring
 from providers import registry
 from providers.protocol import NeedsHuman, Site, Spec
-from stacks.events import Change
-from stacks.runner import Outputs, Stacks
+
+if TYPE_CHECKING:
+    from stacks.events import Change
+    from stacks.runner import Outputs, Stacks
 
 KEYRING = "keyring.json"
 
@@ -42,6 +45,10 @@ class App:
                       stacks=own if stacks is None else stacks, clock=utc_now, worker=worker_id(), settings=chosen,
                       home=home)
         return cls(ctx, own)
+
+    def warm(self) -> None:
+        """Start what a worker will need, before it is needed. Raises StackError."""
+        self._stacks.start()
 
     def close(self) -> None:
         """Drop every connection."""
@@ -104,29 +111,40 @@ class StartedStacks:
     """Pulumi, started when it is first needed: most commands never do. The CLI's absence is said there and then."""
 
     def __init__(self, home: Path, chosen: Settings, keyring: Keyring) -> None:
-        passphrase = keyring.mac("stacks", "passphrase").hex()
-        workers = chosen.workers
-        self._stacks = Stacks(chosen.stacks.backend or None, home / "stacks", passphrase,
-                              at_once=workers.provision + workers.reclaim + workers.convert)
+        self._home, self._chosen, self._keyring = home, chosen, keyring
         self._lock = threading.Lock()
-        self._running = False
+        self._stacks: Stacks | None = None
 
     @property
-    def running(self) -> Stacks:
+    def running(self) -> "Stacks":
         """The stacks, started."""
-        with self._lock:
-            if not self._running:
-                self._stacks.start()
-                self._running = True
-        return self._stacks
+        return self.start()
 
-    def up(self, account: str, spec: Spec, site: Site) -> Outputs:
+    def start(self) -> "Stacks":
+        """Start them, if they are not yet. Raises StackError."""
+        with self._lock:
+            if self._stacks is None:
+                self._stacks = self._started()
+            return self._stacks
+
+    def _started(self) -> "Stacks":
+        # Pulumi's SDK costs every command a third of a second; few need it.
+        from stacks.runner import Stacks
+
+        workers = self._chosen.workers
+        stacks = Stacks(self._chosen.stacks.backend or None, self._home / "stacks",
+                        self._keyring.mac("stacks", "passphrase").hex(),
+                        at_once=workers.provision + workers.reclaim + workers.convert)
+        stacks.start()
+        return stacks
+
+    def up(self, account: str, spec: Spec, site: Site) -> "Outputs":
         return self.running.up(account, spec, site)
 
-    def preview(self, account: str, spec: Spec, site: Site) -> list[Change]:
+    def preview(self, account: str, spec: Spec, site: Site) -> "list[Change]":
         return self.running.preview(account, spec, site)
 
-    def refresh(self, account: str, spec: Spec, site: Site) -> list[Change]:
+    def refresh(self, account: str, spec: Spec, site: Site) -> "list[Change]":
         return self.running.refresh(account, spec, site)
 
     def destroy(self, account: str, spec: Spec, site: Site) -> None:
@@ -138,6 +156,6 @@ class StartedStacks:
     def close(self) -> None:
         """Stop, if it was ever started."""
         with self._lock:
-            if self._running:
+            if self._stacks is not None:
                 self._stacks.close()
-                self._running = False
+                self._stacks = None

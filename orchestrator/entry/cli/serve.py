@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.entry.cli import output
-from orchestrator.entry.cli.opening import opened
+from orchestrator.entry.cli.opening import opened_app
 from orchestrator.entry.cli.output import CommandError
 
 if TYPE_CHECKING:
     import uvicorn
 
+    from orchestrator.app import App
     from orchestrator.entry.worker import Worker
     from orchestrator.flows.context import Context
 
@@ -43,7 +44,8 @@ def serve(
 ) -> None:
     """Open the web doors and, unless told otherwise, work in the same process."""
     _log_to_stderr()
-    with opened() as ctx:
+    with opened_app() as app:
+        ctx = app.ctx
         ctx.store.migrate()
         listening = _listen(host or ctx.settings.listen.host, ctx.settings.listen.port if port is None else port)
         with listening:
@@ -53,6 +55,7 @@ def serve(
                 return
             from orchestrator.entry.worker import Worker
 
+            _warm(app)
             with Worker(ctx) as working, _Watched(working, server) as watched:
                 _run(server, listening)
             if watched.died:
@@ -66,8 +69,9 @@ def worker() -> None:
 
     stop = threading.Event()
     _when_told_to_stop(stop.set)
-    with opened() as ctx, Worker(ctx) as working:
-        output.note(f"tenure worker {ctx.worker} works")
+    with opened_app() as app, Worker(app.ctx) as working:
+        _warm(app)
+        output.note(f"tenure worker {app.ctx.worker} works")
         while not stop.wait(LOOK):
             if not working.alive():
                 raise CommandError(THREAD_ENDED)
@@ -101,6 +105,19 @@ def _run(server: "uvicorn.Server", listening: socket.socket) -> None:
     address = listening.getsockname()
     output.note(f"tenure serves at http://{address[0]}:{address[1]}")
     server.run(sockets=[listening])
+
+
+def _warm(app: "App") -> None:
+    """Pulumi is started beside everything else; without it ends are kept all the same, so its absence is only said."""
+    def start() -> None:
+        from stacks.errors import StackError
+
+        try:
+            app.warm()
+        except StackError as error:
+            log.warning("accounts can be ended, but not made or taken back: %s", error)
+
+    threading.Thread(target=start, name="warm", daemon=True).start()
 
 
 def _when_told_to_stop(act: Callable[[], None]) -> None:
