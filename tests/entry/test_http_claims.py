@@ -134,7 +134,7 @@ def test_the_page_shows_the_exact_command(tenure: World) -> None:
     assert (f"ssh -p 22 -i ~/.ssh/id_ed25519 -o IdentitiesOnly=yes -o CertificateFile=~/.ssh/tenure-{account}-cert.pub"
             f" -o UserKnownHostsFile=~/.ssh/tenure-{account}-hosts tn-{account}@memory.invalid") in page.text
     assert got.strip() in page.text
-    assert "run docker.io/library/alpine:3" in page.text
+    assert "container run -d --name demo docker.io/library/alpine:3" in page.text
     assert tenure.client.get(f"{url}/hosts").text.startswith("memory.invalid ssh-ed25519 ")
 
 

@@ -179,5 +179,6 @@ def ssh_command(account: str, credential: Credential) -> str:
 def containers(account: Account) -> list[tuple[str, str]]:
     """The gate's words, with an image that this offer allows."""
     image = account.offer.images[0] if account.offer.images else "IMAGE"
-    return [("run", f"run {image} sleep 600"), ("list", "list"), ("exec", "exec ID ls /"), ("logs", "logs ID"),
-            ("stop", "stop ID"), ("rm", "rm ID")]
+    return [("run", f"container run -d --name demo {image} sleep 600"), ("list", "container list"),
+            ("exec", "container exec demo ls /work"), ("logs", "container logs demo"),
+            ("stop", "container stop demo"), ("rm", "container rm demo")]

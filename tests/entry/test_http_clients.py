@@ -1,0 +1,111 @@
+"""The examples that integrators copy, run as they stand: clients in Python, Node and curl, a receiver of callbacks."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from orchestrator.flows.notify import body_of, deliver
+from orchestrator.settings import Callbacks
+from orchestrator.store import outbox, senders
+from tests.entry.http_site import usable
+from tests.entry.http_world import World
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
+LOCKED = Path(__file__).resolve().parent / "node"
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example and the official library, as locked; outside the checkout."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm are not installed; do: apt-get install nodejs npm")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(LOCKED / name, folder)
+    shutil.copy(EXAMPLES / "redeem.mjs", folder)
+    done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True,
+                          text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def redeemed(tenure: World, command: list[str], event: str, secret: str | None = None,
+             where: Path | None = None) -> str:
+    """Run an example twice with one event id: one account, and both print the same answer."""
+    voucher = tenure.codes()[0]
+    environment = {"PATH": os.environ["PATH"], "TENURE_SECRET": secret or tenure.secret, "EVENT_ID": event,
+                   "EVENT_TIME": "2026-01-31T08:00:00Z"}
+    seen = [subprocess.run([*command, tenure.url, "platform", voucher], env=environment, cwd=where, timeout=60,
+                           capture_output=True, text=True, check=False) for _ in range(2)]
+    assert seen[0].stdout == seen[1].stdout, seen[1].stderr
+    return seen[0].stdout + seen[0].stderr
+
+
+def test_the_python_example_redeems(tenure: World) -> None:
+    """With the official library."""
+    assert '"claim_url"' in redeemed(tenure, [sys.executable, str(EXAMPLES / "redeem.py")], "python-1")
+
+
+def test_the_node_example_redeems(tenure: World, node: Path) -> None:
+    """With the official library of another language, locked by hash."""
+    assert '"claim_url"' in redeemed(tenure, ["node", "redeem.mjs"], "node-1", where=node)
+
+
+def test_the_curl_example_redeems(tenure: World) -> None:
+    """Without any library."""
+    assert '"claim_url"' in redeemed(tenure, ["sh", str(EXAMPLES / "redeem.sh")], "curl-1")
+
+
+def test_an_example_with_another_senders_secret_is_refused(tenure: World) -> None:
+    """Attack 1, through the official library."""
+    command = [sys.executable, str(EXAMPLES / "redeem.py")]
+    assert "signature_wrong" in redeemed(tenure, command, "python-2", secret=tenure.other_secret)
+
+
+@contextmanager
+def receiver(secret: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The receiving example, and its port."""
+    process = subprocess.Popen([sys.executable, str(EXAMPLES / "receive.py"), "0"], stdout=subprocess.PIPE, text=True,
+                               env={"PATH": os.environ["PATH"], "TENURE_SECRET": secret})
+    try:
+        assert process.stdout is not None
+        yield process, int(process.stdout.readline().rsplit(" ", 1)[1])
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_the_receiver_takes_each_callback_once(tenure: World) -> None:
+    """Signed by Tenure, verified by the official library; the same event again is not a second one."""
+    account, _ = usable(tenure, "callback-1")
+    allowed = replace(tenure.ctx, settings=tenure.ctx.settings.model_copy(
+        update={"callbacks": Callbacks(allow=(IPv4Network("127.0.0.0/8"),))}))
+    with receiver(tenure.secret) as (process, port):
+        with tenure.ctx.store.write() as tx:
+            senders.set_callback(tx, tenure.platform, f"http://127.0.0.1:{port}/hook")
+        with tenure.ctx.store.read() as tx:
+            message = next(one for one in outbox.list_(tx, account=account) if one.type == "account.usable")
+        assert [deliver(allowed, message), deliver(allowed, message)] == [True, True]
+        process.terminate()
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    assert lines == [f"account.usable {account}"]
+
+
+def test_the_usable_callback_brings_the_claim_link(tenure: World) -> None:
+    """A platform may send it on; it is in the message and not in the database."""
+    account, url = usable(tenure, "callback-2")
+    with tenure.ctx.store.read() as tx:
+        message = next(one for one in outbox.list_(tx, account=account) if one.type == "account.usable")
+    token = url.rsplit("/", 1)[1]
+    assert token in body_of(tenure.ctx, message).decode()
+    assert token not in str(message.data)
