@@ -47,6 +47,7 @@ class Tenant:
     spec: dict[str, Any]
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     generation: int = 1
+    ends_at: float = 0.0
 
     @property
     def id(self) -> str:
@@ -74,7 +75,8 @@ class Tenant:
     def open(self, duration: float = 600) -> "Tenant":
         """Open logins and let this tenant's key in."""
         opened = self.client.call("open", account=self.id, duration=duration, generation=self.generation)
-        self.client.call("principal", account=self.id, principal=self.id, expires=opened["ends_at"])
+        self.ends_at = opened["ends_at"]
+        self.client.call("principal", account=self.id, principal=self.id, expires=self.ends_at)
         return self
 
     def fence(self, by: str = "operator") -> dict[str, Any]:
