@@ -155,10 +155,10 @@ def served(ctx: Context, limits: Limits | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def world(home: Path, limits: Limits | None = None, places: int = 200) -> Iterator[World]:
+def world(home: Path, limits: Limits | None = None, places: int = 200, url: str | None = None) -> Iterator[World]:
     """A whole Tenure with two platforms, one trusted platform, and a token of each role."""
     clock = Clock()
-    ctx = context(home, clock, places)
+    ctx = context(home, clock, places, url)
     now = clock()
     with ctx.store.write() as tx:
         platform, secret = senders.add(tx, "platform", "codes", None, now)
@@ -167,7 +167,7 @@ def world(home: Path, limits: Limits | None = None, places: int = 200) -> Iterat
         made = {role: tokens.make(tx, role, role, now) for role in ("viewer", "operator", "admin")}
         made["sender"] = tokens.make(tx, "sender", "platform", now, sender=platform.id)
         made["other"] = tokens.make(tx, "sender", "other", now, sender=other.id)
-    with served(ctx, limits) as url, httpx.Client(base_url=url, timeout=60) as client:
-        yield World(ctx, clock, url, platform.id, secret, other.id, other_secret, trusted_secret, made, client)
+    with served(ctx, limits) as address, httpx.Client(base_url=address, timeout=60) as client:
+        yield World(ctx, clock, address, platform.id, secret, other.id, other_secret, trusted_secret, made, client)
     ctx.sites.close()
     ctx.store.close()

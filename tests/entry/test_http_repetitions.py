@@ -10,6 +10,7 @@ from orchestrator.lifecycle.voucher import VoucherState
 from orchestrator.store import sites, vouchers
 from orchestrator.store.sites import Places
 from tests.entry.http_world import World, redemption, served, signed, world
+from tests.store.postgres import run, server
 
 
 def at_once(tenure: World, requests: list[tuple[bytes, dict[str, str]]]) -> list[httpx.Response]:
@@ -84,6 +85,20 @@ def test_a_replay_after_a_restart_makes_no_second_account(tmp_path: Path) -> Non
             again = tenure.client.post(f"{url}/v1/redemptions", content=body, headers=headers)
         assert (again.status_code, again.content) == (202, first.content)
         assert len(tenure.accounts()) == 1
+
+
+def test_on_postgresql_at_once_is_the_same(tmp_path: Path) -> None:
+    """Attacks 4 and 6 where writers do not queue by themselves: one event 50 times, one voucher under 50 ids."""
+    with server() as url:
+        run(url.format("postgres"), "CREATE DATABASE doors")
+        with world(tmp_path / "home", url=url.format("doors")) as tenure:
+            first, second = (redemption(code) for code in tenure.codes(2))
+            same = at_once(tenure, [(first, signed(tenure.secret, first, "pg", tenure.clock(), "platform"))] * 50)
+            other = at_once(tenure, [(second, signed(tenure.secret, second, f"pg-{n}", tenure.clock(), "platform"))
+                                     for n in range(50)])
+            assert {(one.status_code, one.text) for one in same} == {(202, same[0].text)}
+            assert sorted(one.status_code for one in other) == [202] + [409] * 49
+            assert len(tenure.accounts()) == 2
 
 
 def test_no_capacity_is_not_remembered(tmp_path: Path) -> None:

@@ -114,10 +114,11 @@ def view(account: Account, credential: Credential | None, now: datetime, zone: t
     length = (account.ends_at - account.starts_at) if account.ends_at and account.starts_at else timedelta(1)
     is_open = account.ends_at is not None and account.ends_at >= OPEN_END
     shown_left = usable and not is_open
+    phase = _phase(account, credential, usable)
     return View(
-        account=account.id, phase=_phase(account, credential, usable), offer=offer.name,
+        account=account.id, phase=phase, offer=offer.name,
         starts=_show(account.starts_at, zone), ends=_OPEN[lang] if is_open else _show(account.ends_at, zone),
-        kept_until=_show(account.grace_until, zone) if account.state is State.FENCED else None,
+        kept_until=_show(account.ends_at + offer.grace, zone) if phase == "ended" and account.ends_at else None,
         left=show_left(account.remaining(now), lang) if shown_left else None,
         share_left=round(min(1.0, account.remaining(now) / length), 4) if shown_left else 0.0,
         sizes=_sizes(account, lang), images=offer.images, models=offer.models,
