@@ -9,6 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from . import files, names, paths
 from .config import Config
@@ -33,21 +34,49 @@ def site(config: Config) -> contextlib.AbstractContextManager[None]:
     return held(config, "site", PATIENCE)
 
 
-@contextlib.contextmanager
-def held(config: Config, name: str, patience: float) -> Iterator[None]:
+def held(config: Config, name: str, patience: float) -> contextlib.AbstractContextManager[None]:
     """Hold the lock `name`; Later when somebody else kept it for `patience` seconds."""
-    path = paths.lock(config, name)
+    return take_turn(paths.lock(config, name), patience)
+
+
+@contextlib.contextmanager
+def take_turn(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock that this file is."""
     files.folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = take(path, patience)
     try:
-        wait(handle, name, patience)
         yield
     finally:
+        # Only its holder removes the file, so nothing named after an account outlives it.
+        path.unlink(missing_ok=True)
         os.close(handle)
 
 
-def wait(handle: int, name: str, patience: float) -> None:
+def take(path: Path, patience: float) -> int:
+    """A handle that holds the lock. A file that its last holder removed while we waited is not the lock any more."""
     until = time.monotonic() + patience
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            wait(handle, path.name, patience, until)
+            if same(handle, path):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def same(handle: int, path: Path) -> bool:
+    """Whether the path still leads to the open file."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(handle), there)
+
+
+def wait(handle: int, name: str, patience: float, until: float) -> None:
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
