@@ -253,6 +253,27 @@ def test_a_broken_lease_delays_no_other(lab: Lab, tenant: MakeTenant) -> None:
         until(lambda: not processes(good) and not processes(broken), "the reaper's fence")
 
 
+def test_a_full_disk_keeps_no_account_alive(lab: Lab, tenant: MakeTenant) -> None:
+    """Where nothing can be written any more, the end still cuts logins and processes; only the record waits."""
+    made = tenant().open(duration=2)
+    leases = str(lab.place.path("state/leases"))
+    with busy(made, "sleep", "600"):
+        run(["chattr", "+i", leases])
+        try:
+            until(lambda: principals(made) == "" and not processes(made), "the reaper's fence")
+        finally:
+            run(["chattr", "-i", leases])
+    until(lambda: '"fenced": {' in (Path(leases) / f"{made.id}.json").read_text(), "the record of the fence")
+
+
+def test_the_same_account_twice_in_a_batch_is_fenced_once(tenant: MakeTenant) -> None:
+    """The higher of its generations counts."""
+    made = tenant().open()
+    made.generation = 5
+    answers = made.client.call("fence", batch=[[made.id, 4], [made.id, 5]], by="operator")
+    assert answers[0] == answers[1]
+
+
 def test_the_reaper_kills_what_starts_after_the_fence(tenant: MakeTenant) -> None:
     """A process that was on its way into a fenced account's cgroup does not stay."""
     made = tenant().open()

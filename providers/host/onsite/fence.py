@@ -26,14 +26,17 @@ def batch(config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By
     """Fence these accounts (id, generation or None for the site's own doing); one answer for each. One account's
     fault spoils no other's fence."""
     answers: dict[str, dict[str, Any]] = {}
-    ordered = sorted(set(wanted), key=lambda row: row[0])
+    latest: dict[str, int | None] = {}
+    for account, generation in wanted:
+        latest[account] = max(generation or 0, latest.get(account) or 0) or None
+    ordered = sorted(latest.items())
     for start in range(0, len(ordered), CHUNK):
         marked: dict[str, lease.Fence] = {}
         with contextlib.ExitStack() as held:
             for account, generation in ordered[start : start + CHUNK]:
                 answers[account] = mark(config, held, marked, account, generation, by, now)
-            dropped = drop(config, list(marked))
-        problems = dropped | kill(config, list(marked))
+            problems = drop(config, list(marked))
+        problems |= kill(config, list(marked))
         lease.settle(config, list(marked))
         answers.update({account: failed(account, problem) for account, problem in problems.items()})
     return [answers[account] for account, _ in wanted]
@@ -56,10 +59,15 @@ def mark(
         if fence is None:
             raise Refused(f"{account}: its end is not due")
         if paths.lease(config, account).exists():
-            access.shut(config, account)
             marked[account] = fence
+            access.shut(config, account)
         return {"account": account, "at": fence.at}
-    except (SiteFault, OSError) as error:
+    except SiteFault as error:
+        return failed(account, error)
+    except OSError as error:
+        # a full disk must not keep an account alive: it is cut all the same, and the fence is not acknowledged
+        marked[account] = lease.Fence(now, by)
+        access.empty(config, account)
         return failed(account, error)
 
 

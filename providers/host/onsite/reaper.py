@@ -38,7 +38,7 @@ class Reaper:
     def loop(self) -> None:
         """Until SIGTERM."""
         while not self.stopping:
-            self.turn()
+            self.guarded("a look at the leases", self.turn)
             ends = [one.end for one in self.leases.values() if not one.fenced]
             pause = min([TICK, *(end - time.time() for end in ends)])
             if pause > 0 and not self.stopping:
