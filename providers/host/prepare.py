@@ -94,9 +94,9 @@ def take_away(on: Host, host: HostSettings, *, dry_run: bool) -> list[str]:
     if not _systemd(on):
         said.append("no systemd here: stop the reaper, and what starts it")
     elif _read(on, host.paths.unit) is not None:
-        said.append("stop and disable tenure-site-reaper.service")
+        said.append(f"stop and disable {_name(host)}")
         if not dry_run:
-            done(on, ["systemctl", "disable", "--now", "tenure-site-reaper.service"])
+            done(on, ["systemctl", "disable", "--now", _name(host)])
     present = [path for path, seen in look(on, _gone(on, host)).items() if seen.shape]
     said += [f"remove {path}" for path in present]
     if not dry_run and present:
@@ -243,7 +243,7 @@ def _service(on: Host, host: HostSettings, dry_run: bool, *, restart: bool) -> l
         return [f"no systemd here: start at boot, before sshd, and now: {reaper}"] if restart else []
     wanted = unit(host)
     said = _file(on, host, wanted, look(on, [wanted.path])[wanted.path], dry_run)
-    name = host.paths.unit.rsplit("/", 1)[1]
+    name = _name(host)
     if dry_run:
         return [*said, f"restart {name}"] if said or restart else []
     if said:
@@ -254,6 +254,11 @@ def _service(on: Host, host: HostSettings, dry_run: bool, *, restart: bool) -> l
         said.append(f"{name} restarted")
     done(on, ["systemctl", "is-active", "--quiet", name])
     return said
+
+
+def _name(host: HostSettings) -> str:
+    """The reaper's service, as systemctl calls it."""
+    return host.paths.unit.rsplit("/", 1)[1]
 
 
 def _launched(on: Host, host: HostSettings) -> set[str]:

@@ -14,7 +14,6 @@ from providers.protocol import NeedsHuman, TryLater
 from tests.providers.keys import make_key
 from tests.providers.sshd import Sshd, free_port
 
-
 OPENED: list[ssh.Connection] = []
 
 

@@ -4,14 +4,14 @@ import grp
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from providers.host import prepare, settings, zipapp
 from providers.host.files import launcher, program
-from providers.host.shell import Local
+from providers.host.shell import Local, Ran
 from providers.protocol import NeedsHuman, Refused
 from tests.providers.keys import make_key
 
@@ -108,6 +108,54 @@ def test_an_upgrade_leaves_the_running_version_readable(
     apply(host)
     assert Path(old).exists()
     assert f'"{program(host)}"' in Path(launcher(host)).read_text()
+
+
+class WithSystemd(Local):
+    """This machine, as if systemd ran it: what it is told is kept, not done."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.running: set[str] = {"ssh.service"}
+
+    def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = 30.0) -> Ran:
+        if list(argv) == ["test", "-d", "/run/systemd/system"]:
+            return Ran(0, b"", "")
+        if argv[0] != "systemctl":
+            return super().run(argv, given, timeout)
+        if argv[1] == "is-active":
+            return Ran(0 if argv[-1] in self.running else 3, b"", "")
+        self.told.append(" ".join(argv[1:]))
+        if argv[1] == "restart":
+            self.running.add(argv[-1])
+        return Ran(0, b"", "")
+
+
+def test_the_reaper_is_started_where_systemd_runs(host: settings.HostSettings) -> None:
+    """Now and at every boot; a second time nothing is told."""
+    on = WithSystemd()
+    prepare.apply(on, host, CA, OPERATOR, dry_run=False)
+    assert on.told == ["daemon-reload", "enable reaper.service", "restart reaper.service"]
+    assert prepare.apply(on, host, CA, OPERATOR, dry_run=False) == []
+
+
+def test_an_upgrade_restarts_the_reaper(host: settings.HostSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases are files: nothing else is touched."""
+    on = WithSystemd()
+    prepare.apply(on, host, CA, OPERATOR, dry_run=False)
+    on.told.clear()
+    new_bytes = zipapp.build() + b"\0"
+    monkeypatch.setattr(zipapp, "build", lambda: new_bytes)
+    monkeypatch.setattr(zipapp, "version", lambda: "f" * 16)
+    prepare.apply(on, host, CA, OPERATOR, dry_run=False)
+    assert on.told == ["enable reaper.service", "restart reaper.service"]
+
+
+def test_a_reaper_that_died_is_started_again(host: settings.HostSettings) -> None:
+    """Preparing again is how an operator repairs a site."""
+    on = WithSystemd()
+    prepare.apply(on, host, CA, OPERATOR, dry_run=False)
+    on.running.discard("reaper.service")
+    assert prepare.apply(on, host, CA, OPERATOR, dry_run=False) == ["reaper.service restarted"]
 
 
 def test_what_sshd_does_not_take_is_undone(host: settings.HostSettings, tmp_path: Path) -> None:
