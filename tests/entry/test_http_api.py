@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from orchestrator.flows.certificate import public_key as certificate_key
 from orchestrator.store import tokens
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World
@@ -160,7 +159,7 @@ def test_reclaimed_and_certified(tenure: World) -> None:
     assert tenure.get(f"/v1/accounts/{account}").json()["state"] == "RECLAIMED"
     document = tenure.get(f"/v1/accounts/{account}/certificate", "sender")
     signature = tenure.get(f"/v1/accounts/{account}/certificate.sig", "sender").content
-    key: Any = load_pem_public_key(certificate_key(tenure.ctx.store))
+    key: Any = load_pem_public_key(tenure.client.get("/v1/certificate-key").content)
     key.verify(signature, document.content)
     assert document.headers["tenure-signature"] == "ed25519=" + base64.b64encode(signature).decode()
 

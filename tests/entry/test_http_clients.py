@@ -109,3 +109,10 @@ def test_the_usable_callback_brings_the_claim_link(tenure: World) -> None:
     token = url.rsplit("/", 1)[1]
     assert token in body_of(tenure.ctx, message).decode()
     assert token not in str(message.data)
+
+
+@pytest.mark.parametrize("name", ["redeem.py", "redeem.mjs", "redeem.sh", "receive.py"])
+def test_the_guide_shows_the_examples_as_they_are(name: str) -> None:
+    """What is copied from the page is what the tests above have run."""
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "integrators.md").read_text("utf-8")
+    assert (EXAMPLES / name).read_text("utf-8").rstrip() in guide

@@ -1,6 +1,5 @@
-"""The operators' API: reading accounts and their clean-exit certificates. Acting on them is in `acts`."""
+"""The operators' API: reading accounts. Acting on them is in `acts`, their certificates in `proofs`."""
 
-import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -11,15 +10,12 @@ from orchestrator.entry.http.auth import READERS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
 from orchestrator.entry.http.payloads import Instant
-from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.shapes import AccountOut, AccountPage, account_out
 from orchestrator.lifecycle.account import State
-from orchestrator.store import accounts, certificates, senders
+from orchestrator.store import accounts, senders
 from orchestrator.store.accounts import AccountRecord, Filter
-from orchestrator.store.certificates import Certificate
 
 AccountPath = Annotated[str, Path(max_length=128, description="the account's id", examples=["a2b3c4d5e6"])]
-SIGNATURE_HEADER = "Tenure-Signature"
 _PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
@@ -39,7 +35,7 @@ class Wanted(BaseModel):
 
 
 def routes(desk: Desk) -> APIRouter:
-    """Lists, single accounts, certificates."""
+    """Lists and single accounts."""
     router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
     asking = Depends(caller(desk, READERS))
     answers = refusals(400, 401, 403, 404, 429, 503)
@@ -59,23 +55,6 @@ def routes(desk: Desk) -> APIRouter:
         record = await visible(desk, by, account)
         return JSONResponse(account_out(record, to_sender=by.sender is not None).model_dump(mode="json"))
 
-    @router.get("/{account}/certificate", operation_id="readCertificate", responses=answers | {
-                200: {"content": {"application/json": {"schema": {"type": "object"}}}}}, response_class=Response,
-                summary="The clean-exit certificate: exactly the bytes that were signed")
-    async def certificate(account: AccountPath, by: Annotated[Caller, asking]) -> Response:
-        found = await _certificate(desk, by, account)
-        return Response(found.document, media_type="application/json", headers={
-            SIGNATURE_HEADER: "ed25519=" + base64.b64encode(found.signature).decode(),
-            "Content-Disposition": f'attachment; filename="{account}.certificate.json"'})
-
-    @router.get("/{account}/certificate.sig", operation_id="readCertificateSignature", responses=answers | {
-                200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
-                response_class=Response, summary="Its detached Ed25519 signature, 64 bytes")
-    async def signature(account: AccountPath, by: Annotated[Caller, asking]) -> Response:
-        found = await _certificate(desk, by, account)
-        return Response(found.signature, media_type="application/octet-stream", headers={
-            "Content-Disposition": f'attachment; filename="{account}.certificate.sig"'})
-
     return router
 
 
@@ -91,17 +70,3 @@ def _select(desk: Desk, wanted: Wanted, own: str | None) -> list[AccountRecord]:
         which = Filter(site=wanted.site, state=wanted.state, ending_before=wanted.ending_before, stuck=wanted.stuck,
                        sender=sender, live=wanted.live)
         return accounts.select(tx, which, wanted.limit + 1, wanted.after)
-
-
-async def _certificate(desk: Desk, by: Caller, account: str) -> Certificate:
-    record = await visible(desk, by, account)
-    found = await desk.lanes.read(_kept, desk, record.id)
-    if found is None:
-        raise Problem(404, "no_certificate", f"account {account} is {record.account.state.value}: its certificate is"
-                                             " made when nothing of it is left")
-    return found
-
-
-def _kept(desk: Desk, account: str) -> Certificate | None:
-    with desk.ctx.store.read() as tx:
-        return certificates.get(tx, account)

@@ -4,7 +4,7 @@ import logging
 
 from fastapi import FastAPI
 
-from orchestrator.entry.http import accounts, acts, claims, documents, health, hooks, problems, refusals
+from orchestrator.entry.http import accounts, acts, claims, documents, health, hooks, problems, proofs, refusals
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
 from orchestrator.entry.http.lanes import give_way
@@ -22,9 +22,9 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
-    for routes in (hooks.routes(shared), accounts.routes(shared), acts.routes(shared), claims.routes(shared),
-                   health.routes(shared, meters)):
-        app.include_router(routes)
+    for room in (hooks, accounts, acts, proofs, claims):
+        app.include_router(room.routes(shared))
+    app.include_router(health.routes(shared, meters))
     problems.install(app)
     refusals.install(app)
     documents.install(app)
