@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from providers.resident import PROJECT
 from stacks.errors import StackBroken, StackFailed
@@ -21,11 +21,14 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self._root = root / ".pulumi"
+        self.url = f"file://{quote(str(root))}?metadata=skip"
+        """For the CLI. It is not to write its `.attrs` beside each file: unlike the state they are not written in one
+        piece, and a run killed there leaves a stack that cannot be read."""
 
     def prepare(self) -> None:
         """The directory, and the note by which the CLI knows its layout."""
         (self._root / "stacks" / PROJECT).mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_new(self._root / "meta.yaml", "version: 1\n")
+        write_new(self._root / "meta.yaml", "version: 1\n")
 
     def exists(self, account: str) -> bool:
         return self.path(account).exists()
@@ -33,7 +36,7 @@ class Files:
     def create(self, account: str) -> None:
         """An empty state, as `pulumi stack init` writes it before it has asked for any secret."""
         empty = {"version": 3, "checkpoint": {"stack": f"organization/{PROJECT}/{account}"}}
-        _write_new(self.path(account), json.dumps(empty))
+        write_new(self.path(account), json.dumps(empty))
 
     def check(self, account: str) -> None:
         """Raise StackBroken where the state was cut short or lost, before anything is built upon it."""
@@ -45,6 +48,8 @@ class Files:
             )
         if path.exists():
             self.read(account)
+        # From a time when something else ran this stack. Nothing but size and time stands in it.
+        path.with_name(path.name + ".attrs").unlink(missing_ok=True)
 
     def read(self, account: str) -> dict[str, Any]:
         """The state as written, or StackBroken."""
@@ -105,7 +110,7 @@ def mend(path: Path, backup: Path) -> str:
     )
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
     """Write a file that is not there yet, in one piece or not at all; one that is there stays as it is."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-", delete=False) as file:
         file.write(text)

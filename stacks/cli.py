@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +20,8 @@ VERSION = "3.259.0"
 """The SDK's, to the last digit: engine and SDK speak a protocol that grows with each release."""
 TAIL = 2000
 """How much of the CLI's last words an error carries, in characters."""
+GRACE = timedelta(seconds=5)
+"""Between asking the CLI to stop and killing it."""
 
 OnLine = Callable[[str], None]
 
@@ -76,7 +78,7 @@ def required(path: Path | None) -> Path:
 def run(
     argv: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: timedelta, on_line: OnLine | None = None
 ) -> Done:
-    """Run the CLI to its end or its time-out; then its whole process group is killed.
+    """Run the CLI to its end or its time-out; then it is stopped, and so it is when the caller is interrupted.
 
     Without `on_line` it writes to files, not to pipes: should the worker die, the CLI can still end in good order, save
     its state and let go of its lock, where a broken pipe would kill it."""
@@ -93,9 +95,12 @@ def run(
         reader = threading.Thread(target=_hand_on, args=(process, out, on_line)) if on_line else None
         if reader:
             reader.start()
-        timed_out = not _ends_within(process, timeout)
-        if timed_out:
-            os.killpg(process.pid, signal.SIGKILL)
+        timed_out = True
+        try:
+            timed_out = not _ends_within(process, timeout)
+        finally:
+            if timed_out:
+                _stop(process)
         code = process.wait()
         if reader:
             reader.join()
@@ -112,6 +117,13 @@ def _ends_within(process: "subprocess.Popen[bytes]", timeout: timedelta) -> bool
     return bool(readable)
 
 
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask first: Pulumi then notes what was made and lets go of its lock. After that, kill the whole group."""
+    process.send_signal(signal.SIGINT)
+    if not _ends_within(process, GRACE):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _hand_on(process: "subprocess.Popen[bytes]", out: BinaryIO, on_line: OnLine) -> None:
     assert process.stdout is not None
     with process.stdout as stream:
@@ -126,7 +138,7 @@ def _text(file: BinaryIO) -> str:
 
 
 LOCKED = re.compile(r"currently locked by \d+ lock")
-HOLDER = re.compile(r"created by (\S*@(\S+) \(pid (\d+)\) at \S+)")
+HOLDER = re.compile(r"created by (\S*@(\S+) \(pid (\d+)\) at (\S+))")
 MISSING = re.compile(r"no stack named|stack .* not found|could not find stack")
 BROKEN = re.compile(
     r"failed to load checkpoint|snapshot integrity failure|unmarshal|unexpected end of JSON|invalid character .* JSON"
@@ -169,3 +181,12 @@ def holder_ends(holder: str, within: timedelta) -> bool:
         return bool(select.select([handle], [], [], within.total_seconds())[0])
     finally:
         os.close(handle)
+
+
+def held_since(holder: str) -> datetime | None:
+    """When the lock was taken, by its holder's clock."""
+    match = HOLDER.search(f"created by {holder}")
+    try:
+        return datetime.fromisoformat(match.group(4)) if match else None
+    except ValueError:
+        return None

@@ -3,17 +3,18 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any, Final
+from urllib.parse import quote
 
 from providers.protocol import NeedsHuman, PartName, Refused, Seen, Site, SiteError, Spec, Stale
 from providers.resident import PROJECT, InFlight, Purpose, ResidentProvider, Run
 from stacks import cli, secrets
-from stacks.backend import files_of
+from stacks.backend import files_of, write_new
 from stacks.errors import StackError, StackFailed, StackLocked, StackMissing
 from stacks.events import Change, changes, refreshed
 from stacks.language import Language
@@ -24,6 +25,11 @@ PATIENCE: Final = timedelta(seconds=10)
 """With a lock held by another process of this machine."""
 WORST: Final = (Stale, Refused, NeedsHuman, SiteError)
 """When several parts failed, the one is raised after which trying again makes least sense."""
+
+
+def utc_now() -> datetime:
+    """This machine's clock; for the age of locks only."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,18 @@ class Stacks:
         cli: Path | None = None,
         at_once: int = 4,
         limit: timedelta = LIMIT,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`home` is Tenure's own directory for Pulumi's files and, without `backend_url`, for the states too. No run of
         the CLI takes longer than `limit`."""
         self.home = home
-        self._url = backend_url or f"file://{home / 'states'}"
+        url = backend_url or f"file://{quote(str(home / 'states'))}"
         self._passphrase = passphrase
         self._wanted_cli = cli
         self._limit = limit
-        self._files = files_of(self._url)
+        self._clock = clock
+        self._files = files_of(url)
+        self._url = self._files.url if self._files else url
         self._places = BoundedSemaphore(at_once)
         self._provider = ResidentProvider(threads=at_once * 16)
         self._cli = Path()
@@ -63,7 +72,7 @@ class Stacks:
         for place in ("pulumi", "program", "runs"):
             (self.home / place).mkdir(parents=True, exist_ok=True, mode=0o700)
         # The runtime's name is never used: each run brings its own language host.
-        (self.home / "program" / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
+        write_new(self.home / "program" / "Pulumi.yaml", f"name: {PROJECT}\nruntime: python\n")
         secrets.config_file(self.home / "settings.yaml", self._passphrase)
         if self._files:
             self._files.prepare()
@@ -168,16 +177,22 @@ class Stacks:
             raise StackMissing(f"stack {account}: there is none")
 
     def _operate(self, run: Run, argv: Sequence[str], on_line: cli.OnLine | None = None) -> None:
-        """One run that touches the site. A lock left by a process of this machine that is gone is taken away."""
+        """One run that touches the site. A lock whose holder is no more is taken away."""
         account = run.spec.account
         argv = [*argv, "--stack", account, "--suppress-outputs", "--suppress-progress", *self._settings()]
         try:
             self._once(run, argv, on_line)
         except StackLocked as error:
-            if not cli.holder_ends(error.holder, PATIENCE):
+            if not self._let_go(error.holder):
                 raise
             self.repair(account)
             self._once(run, argv, on_line)
+
+    def _let_go(self, holder: str) -> bool:
+        """Whether a lock's holder is certainly no more: gone from this machine, or of any machine and older than a run
+        can be (as long again is left for its clock)."""
+        since = cli.held_since(holder)
+        return (since is not None and self._clock() - since > 2 * self._limit) or cli.holder_ends(holder, PATIENCE)
 
     def _once(self, run: Run, argv: Sequence[str], on_line: cli.OnLine | None) -> None:
         try:
@@ -220,6 +235,7 @@ class Stacks:
             "PULUMI_DEBUG_COMMANDS": "true",  # where the engine's event log is
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_LOG_ROTATION_MAX_TOTAL_MB": "20",
             "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",  # the `.bak` stays
         }
 

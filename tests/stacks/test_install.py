@@ -71,6 +71,6 @@ def test_go_must_be_new_enough(seen: str, enough: bool) -> None:
 
 def test_a_step_that_fails_ends_with_its_last_words(empty: Path) -> None:
     """Enough to see why, and where the rest is."""
-    install.cache().mkdir(parents=True)
+    cli.cache().mkdir(parents=True)
     with pytest.raises(install.Failed, match=r"failed \(.*exit 3\): no space left"):
         install.run([str(script(empty / "step", "no space left", code=3))], "building", timedelta(minutes=1))

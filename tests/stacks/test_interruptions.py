@@ -9,15 +9,16 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from providers.memory.site import MemorySite
+from providers.memory.site import MemorySite, connect
 from providers.protocol import PARTS, Spec
 from stacks.errors import StackBroken, StackFailed, StackLocked
-from stacks.runner import Stacks
+from stacks.runner import LIMIT, Stacks
+from tests.providers import specs
 from tests.stacks.conftest import PASSPHRASE
 from tests.stacks.sites import Gate, before
 
@@ -97,7 +98,7 @@ def test_destroy_after_a_killed_cli(stacks: Stacks, site: MemorySite, spec: Spec
 def test_a_lock_of_another_machine_is_left_alone(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
     """Whether its holder lives cannot be known here: the error names it, and only `repair` takes the lock away."""
     stacks.up(spec.account, spec, site)
-    hold(stacks, spec, "elsewhere", 1)
+    hold(stacks, spec, "elsewhere", 1, datetime.now(UTC))
     with pytest.raises(StackLocked) as caught:
         stacks.up(spec.account, spec, site)
     assert "tenure@elsewhere (pid 1)" in caught.value.holder
@@ -108,28 +109,41 @@ def test_a_lock_of_another_machine_is_left_alone(stacks: Stacks, site: MemorySit
 def test_a_lock_of_a_process_that_is_no_more_is_taken_away(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
     """Its number may have gone to another program in the meantime: this test's own is not Pulumi's."""
     stacks.up(spec.account, spec, site)
-    hold(stacks, spec, os.uname().nodename, os.getpid())
+    hold(stacks, spec, os.uname().nodename, os.getpid(), datetime.now(UTC))
     stacks.refresh(spec.account, spec, site)
     assert locks_of(stacks, spec) == []
 
 
-def hold(stacks: Stacks, spec: Spec, host: str, pid: int) -> None:
+def test_a_lock_older_than_any_run_is_taken_away(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
+    """Whatever machine it is of: every run is killed at its time-out."""
+    stacks.up(spec.account, spec, site)
+    hold(stacks, spec, "elsewhere", 1, datetime.now(UTC) - 3 * LIMIT)
+    stacks.up(spec.account, spec, site)
+    assert locks_of(stacks, spec) == []
+
+
+def hold(stacks: Stacks, spec: Spec, host: str, pid: int, since: datetime) -> None:
     folder = stacks.home / "states/.pulumi/locks/organization/tenure" / spec.account
     folder.mkdir(parents=True, exist_ok=True)
-    lock = {"pid": pid, "username": "tenure", "hostname": host, "timestamp": "2026-01-01T00:00:00Z"}
+    lock = {"pid": pid, "username": "tenure", "hostname": host, "timestamp": since.isoformat()}
     (folder / "00000000-0000-0000-0000-000000000000.json").write_text(json.dumps(lock))
 
 
-def test_a_cli_whose_worker_was_killed_ends_in_good_order(tmp_path: Path, site: MemorySite, spec: Spec) -> None:
+def test_a_cli_whose_worker_was_killed_ends_in_good_order(tmp_path: Path) -> None:
     """It notes what was made and lets go of the lock; the next worker waits for that, then goes on."""
-    command = [sys.executable, "-m", "tests.stacks.worker", str(tmp_path), site.name, spec.account]
+    spec, file = specs.spec(), str(tmp_path / "site")
+    site = connect("shared", {"file": file}, {})
+    command = [sys.executable, "-m", "tests.stacks.worker", str(tmp_path), file, spec.account]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "reached the storage\n"
         worker.kill()
+    uid = site.parts["account"].observe(spec)
     with Stacks(None, tmp_path, PASSPHRASE) as successor:
-        assert set(successor.up(spec.account, spec, site).parts) == set(PARTS)
+        told = successor.up(spec.account, spec, site).parts
         assert pending_in(state_of(successor, spec)) == []
+    assert set(told) == set(PARTS)
+    assert told["account"] == uid
 
 
 @pytest.mark.parametrize("left", [0, 1, 200])
@@ -165,6 +179,20 @@ def test_a_lost_state_is_reported(stacks: Stacks, site: MemorySite, spec: Spec) 
     state_of(stacks, spec).unlink()
     with pytest.raises(StackBroken, match="is gone"):
         stacks.up(spec.account, spec, site)
+
+
+def test_a_cut_note_beside_the_state_harms_nothing(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
+    """The CLI's `.attrs`, where something else had them written: cut short they make a whole state unreadable."""
+    first = stacks.up(spec.account, spec, site)
+    state = state_of(stacks, spec)
+    state.with_name(state.name + ".attrs").write_text("")
+    assert stacks.up(spec.account, spec, site) == first
+
+
+def test_a_run_leaves_no_note_beside_the_state(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
+    """They are not written in one piece."""
+    stacks.up(spec.account, spec, site)
+    assert list(state_of(stacks, spec).parent.glob(f"{spec.account}*.attrs")) == []
 
 
 def test_a_state_that_the_cli_refuses_is_reported(stacks: Stacks, site: MemorySite, spec: Spec) -> None:

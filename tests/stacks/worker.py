@@ -1,6 +1,6 @@
 """A worker that stands still in the middle of an `up`, to be killed there.
 
-`python -m tests.stacks.worker HOME SITE ACCOUNT`
+`python -m tests.stacks.worker HOME FILE ACCOUNT`
 """
 
 import sys
@@ -21,8 +21,8 @@ def stand_still() -> None:
     threading.Event().wait()
 
 
-def main(home: Path, name: str, account: str) -> None:
-    site, spec = connect(name, {}, {}), specs.spec(account)
+def main(home: Path, file: str, account: str) -> None:
+    site, spec = connect("shared", {"file": file}, {}), specs.spec(account)
     site.arm(spec, datetime.now(UTC) + timedelta(hours=1), generation=1)
     before(site, "storage", stand_still)
     with Stacks(None, home, PASSPHRASE) as stacks:
