@@ -393,6 +393,10 @@ def plant(made: Tenant) -> list[str]:
         os.chown(file, made.uid, made.uid)
     mail = Path("/var/mail") / made.user
     files[-1].rename(mail)
+    (made.folder / "tmp" / os.fsdecode(b"no utf-8 \xff")).touch()
+    odd = Path("/tmp") / os.fsdecode(f"odd-{made.id}".encode() + b" \xff\n")
+    odd.touch()
+    os.chown(odd, made.uid, made.uid)
     setuid = Path("/tmp") / f"setuid-{made.id}"
     setuid.mkdir()
     (setuid / "inside").symlink_to("/etc/passwd")

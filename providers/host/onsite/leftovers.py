@@ -10,7 +10,8 @@ from typing import Any
 
 from . import cgroups, fence, keyrings, ledger, names, network, nft, paths, processes, storage
 from .config import Config
-from .errors import SiteFault
+from .errors import Later, SiteFault
+from .run import readable, run
 
 Listing = Callable[[Config, str, "int | None"], Iterable[str]]
 ACCOUNT_FILES = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
@@ -23,7 +24,9 @@ def listed(config: Config, account: str) -> list[dict[str, Any]]:
     found = []
     for kind, listing in LISTINGS.items():
         try:
-            found += [{"kind": kind, "what": what, "unlisted": False} for what in listing(config, account, uid)]
+            found += [
+                {"kind": kind, "what": readable(what), "unlisted": False} for what in listing(config, account, uid)
+            ]
         except (SiteFault, OSError, ValueError) as error:
             found.append({"kind": kind, "what": str(error)[:300], "unlisted": True})
     return found
@@ -87,21 +90,17 @@ def slot(config: Config, account: str, uid: int | None) -> Iterable[str]:
 
 
 def owned_files(config: Config, account: str, uid: int | None) -> Iterable[str]:
-    """Files of this uid or gid where anybody may write: known roots only, never across a mount."""
-    for root in OPEN_FOLDERS if uid is not None else ():
-        if root.is_dir():
-            yield from owned_below(root, uid, os.lstat(root).st_dev)
-
-
-def owned_below(folder: Path, uid: int | None, device: int) -> Iterable[str]:
-    """What in `folder` is this uid's; not into what is, that goes as a whole, nor onto another device."""
-    for entry in os.scandir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            status = entry.stat(follow_symlinks=False)
-            if uid in (status.st_uid, status.st_gid):
-                yield entry.path
-            elif entry.is_dir(follow_symlinks=False) and status.st_dev == device:
-                yield from owned_below(Path(entry.path), uid, device)
+    """Files of this uid or gid where anybody may write: known roots only, never across a mount, and not what is inside
+    of one that is listed, as that goes as a whole."""
+    roots = [str(root) for root in OPEN_FOLDERS if root.is_dir()]
+    if uid is None or not roots:
+        return []
+    owned = ["(", "-uid", str(uid), "-o", "-gid", str(uid), ")", "-print0", "-prune"]
+    ran = run(["find", *roots, "-ignore_readdir_race", "-xdev", *owned], timeout=120, check=False)
+    problems = [line for line in ran.err.splitlines() if "No such file or directory" not in line]
+    if ran.code != 0 and problems:
+        raise Later(f"find: {problems[0]}")
+    return [path for path in ran.out.split("\0") if path]
 
 
 def ipc(config: Config, account: str, uid: int | None) -> Iterable[str]:

@@ -19,7 +19,7 @@ class Ran:
 
     @property
     def said(self) -> str:
-        return (self.err.strip() or self.out.strip() or "nothing")[-500:]
+        return readable(self.err.strip() or self.out.strip() or "nothing")[-500:]
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
             text=True,
-            errors="replace",
+            errors="surrogateescape",
             timeout=timeout,
             env={**ENVIRONMENT, **(environment or {})},
         )
@@ -51,3 +51,8 @@ def run(
     if check and ran.code != 0:
         raise Later(f"{' '.join(argv)[:300]}: exit {ran.code}: {ran.said}")
     return ran
+
+
+def readable(text: str) -> str:
+    """Text for people: a byte that is no UTF-8, as a holder may have put into a name, shows as a mark."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
