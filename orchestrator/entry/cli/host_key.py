@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 
 PREFERRED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 TIMEOUT = 20
+IN_YAML = "write `host_key:` into the site's YAML and apply it"
 
 
-def pin(ctx: "Context", site: "SiteRow", yes: bool) -> "SiteRow":
+def pin(ctx: "Context", site: "SiteRow", yes: bool, dry_run: bool) -> "SiteRow":
     """Show the operator what the host offers; after a yes it is the one key that the site may ever show."""
     from orchestrator.store import journal, sites
 
     if yes:
-        raise CommandError(f"site {site.name}: no host key is pinned, and --yes cannot vouch for one: write "
-                           "`host_key:` into its YAML, or run this without --yes and compare")
-    address, port = str(site.settings["address"]), int(str(site.settings["port"]))
+        raise CommandError(f"site {site.name}: no host key is pinned, and --yes cannot vouch for one: {IN_YAML}, or "
+                           "run this without --yes and compare")
+    address, port = str(site.settings["address"]), int(str(site.settings.get("port", 22)))
     line = scan(address, port)
     output.note(f"{address}:{port} shows this host key:\n  {line}\n  {fingerprint(line)}\n"
                 "Compare it on the host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
-    output.confirm("Is it the host's, and shall it be pinned?", False)
+    output.confirm("Is it the host's, and shall it be pinned?", False, otherwise=IN_YAML)
     pinned = replace(site, settings={**site.settings, "host_key": line})
+    if dry_run:
+        return pinned
     with ctx.store.write() as tx:
         sites.put(tx, pinned)
         journal.write(tx, "site.pinned", site.name, actor(), fingerprint=fingerprint(line))

@@ -185,12 +185,12 @@ def _no_markup(text: str) -> str:
     return escape(text)
 
 
-def confirm(question: str, yes: bool) -> None:
-    """Go on only after a yes. Without a terminal nobody can say it: then --yes is needed."""
+def confirm(question: str, yes: bool, otherwise: str = "add --yes") -> None:
+    """Go on only after a yes. Without a terminal nobody can say it: `otherwise` is what to do then."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"{question} Nobody is there to ask: add --yes", USAGE)
+        raise CommandError(f"{question} Nobody is there to ask: {otherwise}", USAGE)
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

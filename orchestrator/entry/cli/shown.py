@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.entry.cli import output
 from orchestrator.lifecycle import sizes, times
+from orchestrator.lifecycle.account import USABLE, State
 
 if TYPE_CHECKING:
     from orchestrator.lifecycle.offer import Offer
@@ -17,7 +18,7 @@ COLUMNS = ["id", "state", "site", "offer", "ends_at", "left", "owed", "stuck"]
 def account(record: "AccountRecord", sender: str) -> dict[str, Any]:
     """Everything but the holder's personal data."""
     it = record.account
-    fenced = it.state.value == "FENCED"
+    fenced = it.state is State.FENCED
     return {
         "id": it.id, "state": it.state, "since": it.since, "site": it.site, "offer": offer(it.offer), "sender": sender,
         "redemption": it.redemption, "generation": it.generation, "provision_by": it.provision_by,
@@ -41,7 +42,7 @@ def finding(one: "Finding") -> dict[str, Any]:
 def row(record: "AccountRecord", now: datetime) -> list[str]:
     """The cells of COLUMNS."""
     it = record.account
-    left = it.ends_at - now if it.ends_at is not None and it.ends_at > now else timedelta()
+    left = it.remaining(now) if it.state in USABLE or it.state is State.FENCED else timedelta()
     stuck = record.stuck
     return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, output.shown(it.ends_at),
             times.show_span(left) if left else "-", record.owed.value if record.owed else "-",

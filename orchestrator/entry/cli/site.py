@@ -89,7 +89,7 @@ def prepare(name: Name, user: As = None, identity: Identity = None, dry_run: Dry
     with opened() as ctx:
         row = _known(ctx, name)
         if row.kind == "linux" and "host_key" not in row.settings:
-            row = host_key.pin(ctx, row, yes)
+            row = host_key.pin(ctx, row, yes, dry_run)
         with _bootstrapped(ctx, row, user, identity) as site, output.progress(f"preparing {name}"):
             said = site.prepare(dry_run)
         if not dry_run:
