@@ -65,11 +65,19 @@ class Tenure:
         known = yaml.safe_load(file.read_text()) if file.exists() else {}
         file.write_text(yaml.safe_dump({**(known or {}), **wanted}))
 
+    @staticmethod
+    def command(*words: str) -> list[str]:
+        """The `tenure` command line, from beside this Python."""
+        return [str(Path(sys.executable).parent / "tenure"), *words]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What every process of this installation is started with."""
+        return {**os.environ, "TENURE_HOME": str(self.home), **more}
+
     def cli(self, *words: str, stdin: str | None = None, codes: Sequence[int] = (0,), within: float = 120) -> Any:
         """Run `tenure … --json` and give what it printed. Raises DriveError on another exit code."""
-        ran = subprocess.run([str(Path(sys.executable).parent / "tenure"), *words, "--json"], input=stdin,
-                             env={**os.environ, "TENURE_HOME": str(self.home)}, capture_output=True, text=True,
-                             timeout=within, check=False)
+        ran = subprocess.run(self.command(*words, "--json"), input=stdin, env=self.environment(),
+                             capture_output=True, text=True, timeout=within, check=False)
         if ran.returncode not in codes:
             said = ran.stderr.strip() or ran.stdout.strip()
             raise DriveError(f"tenure {' '.join(words)}: exit {ran.returncode}: {said}")
@@ -78,8 +86,8 @@ class Tenure:
     def serve(self, **environment: str) -> None:
         """Start the doors and the worker, and wait until they answer."""
         log = (self.home / "serve.log").open("ab")
-        self.server = subprocess.Popen([str(Path(sys.executable).parent / "tenure"), "serve"], stdout=log, stderr=log,
-                                       env={**os.environ, "TENURE_HOME": str(self.home), **environment})
+        self.server = subprocess.Popen(self.command("serve"), stdout=log, stderr=log,
+                                       env=self.environment(**environment))
         log.close()
         until("the doors open", self._ready, within=30)
 

@@ -140,7 +140,7 @@ def main() -> None:
     lab.start_sshd()
     line("floor: by hand, one SSH exec", byhand.accounts(place, options.count))
     line("floor: pulumi up alone", pulumi_alone(options.count))
-    world = stage.build(folder, "bench", serve=False)
+    world = stage.build(folder, "bench", stage.OFFERS, serve=False)
     try:
         run(world, options.count, options.many)
     finally:

@@ -18,7 +18,7 @@ def main() -> int:
     stage = None
     try:
         with report.step("lab, `tenure init`, `apply`, `site prepare`, `sender add`, `serve`") as step:
-            stage = world.build(folder, NAME)
+            stage = world.build(folder, NAME, world.OFFERS)
             step.saw(f"site {stage.place.address}, doors at {stage.tenure.url}, home {stage.tenure.home}")
         acts.both(stage, report)
     except Unfit as unfit:

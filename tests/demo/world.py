@@ -22,6 +22,7 @@ LIMITED = offer_document("trial", TRIAL)
 SHORTER = offer_document("short", SHORT, network={"rate": "20Mbit/s", "egress": "5MiB"}, grace="30s")
 RENTAL = offer_document("rental", timedelta(hours=24), storage="96MiB",
                         network={"rate": "50Mbit/s", "egress": "1GiB"}, grace="1h")
+OFFERS = [LIMITED, SHORTER, RENTAL]
 
 
 @dataclass
@@ -52,7 +53,7 @@ class World:
         return Holder(self.tenure.home.parent / "holders" / name)
 
 
-def build(folder: Path, name: str, *, serve: bool = True) -> World:
+def build(folder: Path, name: str, offers: list[dict[str, Any]], *, serve: bool = True) -> World:
     """Bring the lab up and put Tenure on it with its own commands; what an earlier run left is taken away first."""
     lab = Lab(name)
     lab.down()
@@ -64,8 +65,8 @@ def build(folder: Path, name: str, *, serve: bool = True) -> World:
     world.tenure.init()
     documents = folder / "site.yaml"
     documents.write_text(yaml.safe_dump({
-        "offers": [LIMITED, SHORTER, RENTAL],
-        "sites": [site_document(place, {"trial": 4, "short": 4, "rental": 100})],
+        "offers": offers,
+        "sites": [site_document(place, {offer["name"]: 100 for offer in offers})],
     }, allow_unicode=True))
     world.tenure.cli("apply", "-f", str(documents))
     world.tenure.cli("site", "prepare", place.name, "--as", "root", "--identity", str(place.path("keys/root")), "--yes")
