@@ -161,6 +161,7 @@ def test_reclaimed_and_certified(tenure: World) -> None:
     signature = tenure.get(f"/v1/accounts/{account}/certificate.sig", "sender").content
     key: Any = load_pem_public_key(tenure.client.get("/v1/certificate-key").content)
     key.verify(signature, document.content)
+    assert tenure.get(f"/v1/accounts/{account}/certificate", "other").status_code == 404
     assert document.headers["tenure-signature"] == "ed25519=" + base64.b64encode(signature).decode()
 
 

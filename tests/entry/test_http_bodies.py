@@ -2,6 +2,7 @@
 
 import json
 import socket
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.store import vouchers
 from tests.entry.http_world import World, public_key, redemption, signed
 
 HOLDER = {"id": "u-1", "name": "Zhang Wei", "kind": "firm", "email": "lab@example.com"}
@@ -160,12 +162,39 @@ def test_a_refusal_does_not_repeat_the_voucher(tenure: World) -> None:
     assert "SECRET-CODE" not in json.dumps(refused(tenure, redemption("SECRET-CODE!", ssh_public_key="x")))
 
 
-@pytest.mark.parametrize(("what", "code"), [
-    ("voucher_unknown", "voucher_unknown"), ("offer_mismatch", "offer_mismatch")])
-def test_each_refusal_of_a_voucher_has_its_own_code(tenure: World, what: str, code: str) -> None:
+def test_an_unknown_voucher_and_a_wrong_offer_have_codes_of_their_own(tenure: World) -> None:
     """A platform can tell its users what is wrong."""
-    body = redemption("NOT-A-CODE") if what == "voucher_unknown" else redemption(tenure.codes()[0], offer="other")
-    assert refused(tenure, body, 422)["code"] == code
+    seen = [refused(tenure, body, 422)
+            for body in (redemption("NOT-A-CODE"), redemption(tenure.codes()[0], offer="x"))]
+    assert [one["code"] for one in seen] == ["voucher_unknown", "offer_mismatch"]
+
+
+@pytest.mark.parametrize(("begins", "ends", "code"), [(-10, -1, "voucher_expired"), (1, 10, "voucher_not_yet_valid")])
+def test_a_voucher_outside_its_validity_is_422(tenure: World, begins: int, ends: int, code: str) -> None:
+    """Too late and too early are told apart, for codes that Tenure knows and for payloads that are trusted."""
+    now = tenure.clock()
+    first, last = now + timedelta(days=begins), now + timedelta(days=ends)
+    with tenure.ctx.store.write() as tx:
+        known = vouchers.issue(tx, tenure.platform, "trial", 1, first, last)[0]
+    trusted = redemption("TRUSTED-1", offer="trial", valid_from=first.isoformat(), valid_until=last.isoformat())
+    assert refused(tenure, redemption(known), 422)["code"] == code
+    assert refused(tenure, trusted, 422, sender="trusted")["code"] == code
+
+
+def test_a_void_voucher_is_422(tenure: World) -> None:
+    """Its own code again."""
+    known = tenure.codes()[0]
+    with tenure.ctx.store.write() as tx:
+        vouchers.void(tx, vouchers.digest(tenure.ctx.keyring, tenure.platform, known))
+    assert refused(tenure, redemption(known), 422)["code"] == "voucher_void"
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "2026-02-30T00:00:00Z",
+                                "2026-01-01", "2026-01-01T00:00:00", "1767225600", "２０２６-01-01T00:00:00Z",
+                                "3000-01-01T00:00:00Z", "2026-01-01T24:30:00Z", "2026-01-01T00:00:00+99:99"])
+def test_an_instant_that_is_none_is_400(tenure: World, at: str) -> None:
+    """Attack 10: with an offset, on the calendar, and not at its edge."""
+    refused(tenure, redemption("TRUSTED-2", offer="trial", valid_until=at), sender="trusted")
 
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)

@@ -16,6 +16,9 @@ from orchestrator.lifecycle.holder import HolderKind, credit_code
 _INSTANT = (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
             r"(Z|[+-][0-9]{2}:[0-9]{2})$")
 
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""With OPEN_END: outside of these, adding a grace period or a time zone leaves the calendar."""
+
 
 def _instant(value: object) -> datetime:
     if not isinstance(value, str):
@@ -28,9 +31,12 @@ def parse_instant(text: str) -> datetime:
     if not re.fullmatch(_INSTANT, text, re.ASCII):
         raise ValueError("must be an instant with its offset, such as 2026-01-31T08:00:00Z")
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        found = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("is not an instant that exists") from error
+    if not _EARLIEST <= found <= OPEN_END:
+        raise ValueError("is not between the years 1970 and 2999")
+    return found
 
 
 def _entity(text: str) -> str:
