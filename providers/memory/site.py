@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from providers.host import certificates
 from providers.memory.parts import MemoryPart
-from providers.memory.world import Keeper, Tenancy, World, keeper
+from providers.memory.world import By, Keeper, Tenancy, World, keeper
 from providers.protocol import (
     PARTS,
     AlreadyFenced,
@@ -117,28 +117,7 @@ class MemorySite:
         return self._enter(spec.account, act)
 
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
-        return [self._fence(account, generation, by) for account, generation in batch]
-
-    def _fence(self, account: str, generation: int, by: Literal["end", "operator"]) -> Fenced:
-        """One account's fault is its own answer: it must not take the batch with it."""
-
-        def act(world: World) -> datetime:
-            checked_generation(generation)
-            _not_lower(world, account, generation)
-            now = world.now()
-            if account not in world.tenancies and account in world.tombstones:
-                return _instant(now)
-            tenancy = world.tenancies.setdefault(account, Tenancy(now, generation))
-            tenancy.generation = generation
-            world.fence(account, now, by)
-            return _instant(now if tenancy.fenced_at is None else tenancy.fenced_at)
-
-        try:
-            return Fenced(account, self._enter(account, act))
-        except SiteError as failed:
-            if self.keeper.peek(lambda world: world.faults.dead):
-                raise
-            return Fenced(account, None, failed)
+        return self._enter(None, lambda world: [_fence(world, *one, by) for one in batch])
 
     def unfence(self, spec: Spec, generation: int, end: datetime) -> Armed | AlreadyFenced:
         def act(world: World) -> Armed | AlreadyFenced:
@@ -248,8 +227,7 @@ class MemorySite:
         if faults.slow:
             time.sleep(faults.slow)
         with self.keeper.held() as world:
-            if account in world.faults.poisoned:
-                raise NeedsHuman(f"account {account}: poisoned", remedy="take the poison away")
+            _not_poisoned(world, account)
             world.tick()
             answer = act(world)
             if world.faults.lost_answers:
@@ -265,6 +243,28 @@ def _instant(seconds: float) -> datetime:
 def _fence_of(tenancy: Tenancy) -> AlreadyFenced:
     assert tenancy.fenced_at is not None
     return AlreadyFenced(_instant(tenancy.fenced_at), tenancy.fenced_by)
+
+
+def _fence(world: World, account: str, generation: int, by: By) -> Fenced:
+    """One account's fault is its own answer: it must not take the batch with it."""
+    try:
+        checked_account(account)
+        _not_poisoned(world, account)
+        _not_lower(world, account, generation)
+    except SiteError as failed:
+        return Fenced(account, None, failed)
+    now = world.now()
+    if account not in world.tenancies and account in world.tombstones:
+        return Fenced(account, _instant(now))
+    tenancy = world.tenancies.setdefault(account, Tenancy(now, generation))
+    tenancy.generation = generation
+    world.fence(account, now, by)
+    return Fenced(account, _instant(now if tenancy.fenced_at is None else tenancy.fenced_at))
+
+
+def _not_poisoned(world: World, account: str | None) -> None:
+    if account in world.faults.poisoned:
+        raise NeedsHuman(f"account {account}: poisoned", remedy="take the poison away")
 
 
 def _tenancy(world: World, account: str) -> Tenancy:

@@ -89,6 +89,20 @@ def test_what_sticks_is_listed_and_stays_listed(site: MemorySite) -> None:
     assert "storage" in [left.kind for left in site.leftovers(SPEC.account)]
 
 
+def test_a_listing_that_fails_is_not_empty(site: MemorySite) -> None:
+    """Even of an account of which nothing is there."""
+    site.keeper.peek(lambda world: world.faults.unlisted.append("storage"))
+    assert [left.unlisted for left in site.leftovers(SPEC.account)] == [True]
+
+
+def test_without_its_reaper_nothing_ends_by_itself(site: MemorySite) -> None:
+    """The fault that shows whether Tenure's own fence works."""
+    opened(site)
+    site.keeper.peek(lambda world: setattr(world.faults, "no_reaper", True))
+    advance(site, 2 * HOUR)
+    assert site.fence([(SPEC.account, 3)], "end")[0].at == START + 2 * HOUR
+
+
 def test_unprepare_is_refused_while_accounts_are_there(site: MemorySite) -> None:
     """And says so."""
     opened(site)
