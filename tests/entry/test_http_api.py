@@ -174,6 +174,14 @@ def test_a_signed_contract_is_accepted_and_repeated(tenure: World) -> None:
     assert tenure.get(f"/v1/accounts/{account}").json()["convert_asked"] is True
 
 
+def test_the_same_contract_with_other_terms_is_409(tenure: World) -> None:
+    """What was signed stays as it was signed, whoever sends it."""
+    account, _ = usable(tenure, "contract-3")
+    assert contract(tenure, account, "sign-3", contract="c-3").status_code == 202
+    answer = contract(tenure, account, "sign-4", contract="c-3", document="0" * 64)
+    assert (answer.status_code, answer.json()["code"]) == (409, "contract_differs")
+
+
 def test_a_contract_that_comes_too_early_is_not_remembered(tenure: World) -> None:
     """Refused aloud; the same event is accepted once the account is usable."""
     account = tenure.redeem(tenure.codes()[0], "contract-2").json()["account"]

@@ -11,12 +11,11 @@ from orchestrator.entry.http.auth import OPERATORS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
-from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, WhyIn, parse
+from orchestrator.entry.http.payloads import Body, ContractTerms, ExtendIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
+from orchestrator.entry.http.signing import sign
 from orchestrator.flows import operate
-from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.extend import extend
-from orchestrator.lifecycle.contract import OPEN_END
 
 _REFUSALS = refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)
 
@@ -59,12 +58,10 @@ def routes(desk: Desk) -> APIRouter:
         await desk.lanes.write(partial(operate.reclaim, desk.ctx, record.id, actor=by.actor, why=want.why))
         return await answer(by, account, 202)
 
-    @router.post(**door("convert", ConvertIn, "Convert it in place to a rental contract", 202))
+    @router.post(**door("convert", ContractTerms, "Convert it in place to a rental contract", 202))
     async def convert_door(account: AccountPath, raw: RawBody, by: By) -> Response:
-        want, record = parse(ConvertIn, raw), await visible(desk, by, account)
-        ends_at = None if want.ends_at == OPEN_END else want.ends_at
-        asked = Ask(want.contract, record.id, want.offer, ends_at, want.document)
-        await desk.lanes.write(partial(ask, desk.ctx, asked, actor=by.actor))
+        want, record = parse(ContractTerms, raw), await visible(desk, by, account)
+        await desk.lanes.write(sign, desk, record.id, want, by.actor)
         return await answer(by, account, 202)
 
     return router

@@ -15,10 +15,9 @@ from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed, parse
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
+from orchestrator.entry.http.signing import sign
 from orchestrator.flows.claim import claim_url
-from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.redeem import Redeem, redeem
-from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
 from orchestrator.store import accounts, redemptions, senders
@@ -151,9 +150,7 @@ def _contract(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
     if known is not None:
         return answer
     _own(desk, sender, data.account)
-    ends_at = None if data.ends_at == OPEN_END else data.ends_at
-    ask(desk.ctx, Ask(data.contract, data.account, data.offer, ends_at, data.document), actor=f"sender:{sender.id}",
-        sender=sender.id)
+    sign(desk, data.account, data, f"sender:{sender.id}", sender.id)
     # After the asking, which is idempotent: a refusal is not remembered, and a crash in between asks once more.
     with desk.ctx.store.write() as tx:
         redemptions.remember(tx, Redemption(id=envelope.event, sender=sender.id, body_hash=body_hash, voucher=None,

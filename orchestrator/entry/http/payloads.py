@@ -95,14 +95,19 @@ class VoucherRedeemed(Body):
     data: VoucherIn
 
 
-class ContractIn(Body):
-    """The contract that the holder of an account has signed."""
+class ContractTerms(Body):
+    """A contract that a holder has signed, as an operator enters it."""
 
-    account: AccountId
     contract: PlainId
     offer: OfferName
     ends_at: End
     document: Document
+
+
+class ContractIn(ContractTerms):
+    """The same with the account that it is for, as a platform sends it."""
+
+    account: AccountId
 
 
 class ContractSigned(Body):
@@ -124,15 +129,6 @@ class WhyIn(Body):
     """Why, for the journal: no names in it."""
 
     why: Why = ""
-
-
-class ConvertIn(Body):
-    """A contract, as an operator enters it."""
-
-    contract: PlainId
-    offer: OfferName
-    ends_at: End
-    document: Document
 
 
 class ClaimIn(Body):
