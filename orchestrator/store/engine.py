@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -120,7 +120,7 @@ class Store:
         if sealed is None:
             raise StoreError(_NEVER_SET_UP)
         if self.keyring.unseal(sealed, _CANARY) != self.keyring.mac(_CANARY, _CANARY):
-            raise WrongKey("the key file does not belong to this database")
+            raise WrongKey("the key file does not belong to this database; do: put back the one that it was made with")
         self._key_checked = True
 
 
@@ -141,7 +141,11 @@ def translate(error: DBAPIError) -> StoreError:
 
 
 def _url(text_: str) -> URL:
-    url = make_url(text_)
+    try:
+        url = make_url(text_)
+    except ArgumentError:
+        # Without `from`, and without the text: it may hold a password.
+        raise StoreError("database: its URL cannot be read; use sqlite:////path/x.db or postgresql://host/name") from None
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:

@@ -140,3 +140,22 @@ def test_no_host_key_is_pinned_without_a_person(tmp_path: Path) -> None:
     said = home("site", "prepare", "edge-1", "--yes")
     assert said.code == 1
     assert "--yes cannot vouch" in said.err
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://db/x", "sqlite:////no/such/folder/x.db", "postgresql://127.0.0.1:1/x"])
+def test_init_with_a_database_that_cannot_be_opened_leaves_no_settings(tmp_path: Path, url: str) -> None:
+    """One line says why, and `init` with another database works afterwards."""
+    home = Home(tmp_path / "home")
+    said = home("init", "--database", url)
+    assert (said.code, len(said.err.splitlines())) == (1, 1)
+    assert home("init").code == 0
+
+
+def test_a_database_password_is_not_repeated(tmp_path: Path) -> None:
+    """Not in the message of a URL that cannot be used, nor in the answer of one that can."""
+    home = Home(tmp_path / "home")
+    home("init")
+    (home.folder / "tenure.yaml").write_text("database: postgresql://tenure:hunter2@127.0.0.1:1/x\n")
+    said = home("site", "list")
+    assert said.code == 1
+    assert "hunter2" not in said.err

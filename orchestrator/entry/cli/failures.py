@@ -58,7 +58,6 @@ def _of_other_rooms(error: Exception) -> Failure | None:
 
 _EXPECTED = (
     ("orchestrator.settings", "BadSettings", ""),
-    ("orchestrator.store.errors", "WrongKey", "put back the key file that this database was made with"),
     ("orchestrator.store.errors", "StoreFull", "make room on its disk, then try again"),
     ("orchestrator.store.errors", "StoreBusy", "try again; `tenure doctor` says more"),
     ("orchestrator.store.errors", "Busy", "try again in some seconds"),

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code."""
     try:
         result = app(list(arguments), prog_name="tenure", standalone_mode=False)
+        sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has enough of it; a second failure at exit would only add noise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         failure = failures.explain(error)
         if failure is None:
             raise
-        output.note(failure.message if failure.places else f"tenure: {failure.message}")
+        output.note(failure.message if failure.places else f"tenure: {' '.join(failure.message.split())}")
         return failure.code
     return result if isinstance(result, int) else output.DONE
 

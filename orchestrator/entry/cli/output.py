@@ -110,8 +110,10 @@ def lines_of(file: str, most: int) -> list[str]:
     """The lines of a file, or of stdin for `-`; blank ones and comments left out. For what must not stand in argv."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file}: cannot be read: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file}: is not UTF-8 text") from error
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise CommandError(f"{'stdin' if file == '-' else file} has no line to read", USAGE)

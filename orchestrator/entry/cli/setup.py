@@ -1,6 +1,8 @@
 """`tenure init` and `tenure apply`: a home folder, and the sites and offers in it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,13 +54,24 @@ def init(
             settings.write(SETTINGS + "".join(lines))
     elif database is not None or base_url is not None:
         raise CommandError(f"{folder / 'tenure.yaml'} is there already: change it there")
-    with output.progress("making the database"), opened() as ctx:
+    with _undone_unless_good(folder / "tenure.yaml", new), output.progress("making the database"), opened() as ctx:
         ctx.store.migrate()
         keyring = folder / "keyring.json"
         output.answer(json, {"home": str(folder), "new": new, "database": ctx.store.url.render_as_string()},
                       f"{'made' if new else 'found'} {folder}",
                       f"keep a copy of {keyring} elsewhere: without it the database is of no use",
                       "next: tenure apply -f …, or tenure doctor")
+
+
+@contextmanager
+def _undone_unless_good(settings: Path, new: bool) -> Iterator[None]:
+    """Settings with which nothing can be opened are not left behind: the next `init` says others."""
+    try:
+        yield
+    except Exception:
+        if new:
+            settings.unlink(missing_ok=True)
+        raise
 
 
 def apply(
@@ -92,8 +105,10 @@ def _read(files: list[str], now: Any) -> "Documents":
     for file in files:
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file}: cannot be read: {error}") from error
+        except OSError as error:
+            raise CommandError(f"{file}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{file}: is not UTF-8 text") from error
         try:
             found += read(text, "stdin" if file == "-" else file, KINDS, now)
         except BadDocument as error:
