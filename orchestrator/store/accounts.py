@@ -27,6 +27,7 @@ __all__ = ["AccountRecord", "Claimed", "Filter", "Stuck", "add", "claim_due", "c
            "keep_inventory", "next_wake", "record", "release", "renew", "save", "select", "set_hold"]
 
 _table = tables.accounts
+_INSERT = _table.insert()
 
 
 def add(tx: Tx, account: Account, *, sender: str, holder: str) -> None:
@@ -35,9 +36,8 @@ def add(tx: Tx, account: Account, *, sender: str, holder: str) -> None:
     if held is None:
         raise NotFound(f"account {account.id}: there is no site {account.site!r}")
     effective = replace(account, hold=account.hold or held)
-    tx.execute(_table.insert().values(
-        **columns_of(account), **due_columns(effective, None, None), sender=sender, holder=holder, site_hold=held,
-        attempts=0))
+    tx.execute(_INSERT, columns_of(account) | due_columns(effective, None, None) | {
+        "sender": sender, "holder": holder, "site_hold": held, "attempts": 0})
 
 
 def get(tx: Tx, id: str) -> Account | None:

@@ -5,7 +5,7 @@ A place is free again when its account is shown gone, not when its time is over.
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -13,6 +13,17 @@ from orchestrator.store.sites import Places, places_of
 from orchestrator.store.sql import insert_new
 
 _holds = tables.holds
+_MINE = select(_holds).where(_holds.c.account == bindparam("of"))
+_HERE = and_(_holds.c.site == bindparam("at_site"), _holds.c.offer == bindparam("of_offer"))
+_LATER = select(_holds.c.start).distinct().where(
+    _HERE, _holds.c.start > bindparam("begin"), _holds.c.start < bindparam("end"))
+_HELD = select(func.count()).select_from(_holds).where(
+    _HERE, _holds.c.start <= bindparam("at"), or_(_holds.c.until > bindparam("at"), _holds.c.until <= bindparam("now")),
+    _holds.c.account != bindparam("apart_from"))
+_PLACES = (select(tables.places).where(tables.places.c.site == bindparam("at_site"),
+                                       tables.places.c.offer == bindparam("of_offer"))
+           .order_by(tables.places.c.id))
+_PLACES_LOCKED = _PLACES.with_for_update()
 
 
 def hold(tx: Tx, account: str, site: str, offer: str, start: datetime, until: datetime,
@@ -22,16 +33,16 @@ def hold(tx: Tx, account: str, site: str, offer: str, start: datetime, until: da
     `now` (otherwise `start`) tells which holds are overdue: those count until they are released.
     """
     places = _locked(tx, site, offer)
-    if tx.execute(select(_holds.c.account).where(_holds.c.account == account)).first() is not None:
+    if tx.execute(_MINE, {"of": account}).first() is not None:
         return True
-    if not _fits(tx, places, site, offer, start, until, now or start, apart_from=None):
+    if not _fits(tx, places, site, offer, start, until, now or start, apart_from=account):
         return False
     return insert_new(tx, _holds, {"account": account, "site": site, "offer": offer, "start": start, "until": until})
 
 
 def extend(tx: Tx, account: str, until: datetime, now: datetime) -> bool:
     """Hold the same place for longer (or shorter). False when others have it by then; the hold stays as it was."""
-    row = tx.execute(select(_holds).where(_holds.c.account == account)).first()
+    row = tx.execute(_MINE, {"of": account}).first()
     if row is None:
         return False
     places = _locked(tx, row.site, row.offer)
@@ -49,24 +60,20 @@ def release(tx: Tx, account: str) -> None:
 
 def free(tx: Tx, site: str, offer: str, at: datetime) -> int:
     """How many places nobody holds at this instant; never negative, though places may have been taken away."""
-    places = [places_of(row) for row in tx.execute(select(tables.places).where(
-        tables.places.c.site == site, tables.places.c.offer == offer))]
-    return max(0, _places_at(places, at) - _held_at(tx, site, offer, at, at, None))
+    places = [places_of(row) for row in tx.execute(_PLACES, {"at_site": site, "of_offer": offer})]
+    return max(0, _places_at(places, at) - _held_at(tx, site, offer, at, at, ""))
 
 
 def _locked(tx: Tx, site: str, offer: str) -> list[Places]:
     """The places of an offer at a site, locked so that takers queue (SQLite's writers queue anyway)."""
-    table = tables.places
-    query = select(table).where(table.c.site == site, table.c.offer == offer).order_by(table.c.id).with_for_update()
-    return [places_of(row) for row in tx.execute(query)]
+    return [places_of(row) for row in tx.execute(_PLACES_LOCKED, {"at_site": site, "of_offer": offer})]
 
 
 def _fits(tx: Tx, places: list[Places], site: str, offer: str, start: datetime, until: datetime, now: datetime,
-          apart_from: str | None) -> bool:
+          apart_from: str) -> bool:
     """Whether one more fits at every instant: places change at their own edges, holds grow only where one starts."""
     edges = {edge for place in places for edge in (place.from_, place.until)}
-    later = tx.execute(select(_holds.c.start).distinct().where(
-        _holds.c.site == site, _holds.c.offer == offer, _holds.c.start > start, _holds.c.start < until)).scalars()
+    later = tx.execute(_LATER, {"at_site": site, "of_offer": offer, "begin": start, "end": until}).scalars()
     instants = {start} | {at for at in edges | set(later) if start < at < until}
     return all(_held_at(tx, site, offer, at, now, apart_from) < _places_at(places, at) for at in sorted(instants))
 
@@ -75,10 +82,8 @@ def _places_at(places: list[Places], at: datetime) -> int:
     return sum(place.count for place in places if place.from_ <= at < place.until)
 
 
-def _held_at(tx: Tx, site: str, offer: str, at: datetime, now: datetime, apart_from: str | None) -> int:
-    overdue: ColumnElement[bool] = _holds.c.until <= now
-    counted = and_(_holds.c.site == site, _holds.c.offer == offer, _holds.c.start <= at,
-                   or_(_holds.c.until > at, overdue))
-    if apart_from is not None:
-        counted = and_(counted, _holds.c.account != apart_from)
-    return tx.execute(select(func.count()).select_from(_holds).where(counted)).scalar_one()
+def _held_at(tx: Tx, site: str, offer: str, at: datetime, now: datetime, apart_from: str) -> int:
+    """Holds that cover the instant, those overdue included; one account's own can be left out."""
+    found: int = tx.execute(_HELD, {"at_site": site, "of_offer": offer, "at": at, "now": now,
+                                    "apart_from": apart_from}).scalar_one()
+    return found

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, bindparam, func, select, text, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Store, Tx
@@ -23,6 +23,7 @@ from orchestrator.store.seal import Keyring
 from orchestrator.store.sql import storable
 
 _table = tables.journal
+_INSERT = _table.insert()
 _MAIL = re.compile(r"[^\s<>@,;:]{1,64}@[^\s<>@,;:]{1,255}")
 _LONGEST = 2000
 """Characters kept of a reason or of a text among the facts."""
@@ -69,9 +70,10 @@ def write(tx: Tx, action: str, subject: str, actor: str, why: str = "", *, at: d
     if personal := _PERSONAL & facts.keys():
         raise ValueError(f"journal: {', '.join(sorted(personal))} may hold personal data and cannot be a fact")
     plain = {name: _plain(value) for name, value in facts.items()}
-    tx.execute(_table.insert().values(
-        id=base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower(), at=at or datetime.now(UTC),
-        action=action, subject=_blot(subject), actor=_blot(actor), why=_blot(why), facts=_canonical(plain)))
+    tx.execute(_INSERT, {
+        "id": base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower(), "at": at or datetime.now(UTC),
+        "action": action, "subject": _blot(subject), "actor": _blot(actor), "why": _blot(why),
+        "facts": _canonical(plain)})
 
 
 def list_(tx: Tx, *, subject: str | None = None, limit: int = 100) -> list[Entry]:
@@ -96,9 +98,12 @@ def seal(store: Store, checkpoint: Path) -> int:
         position, chain = _last(tx)
         rows = tx.execute(select(_table).where(_table.c.position.is_(None))
                           .order_by(_table.c.at, _table.c.id).limit(_BATCH)).all()
+        links = []
         for row in rows:
             position, chain = position + 1, link(store.keyring, position + 1, chain, row)
-            tx.execute(update(_table).where(_table.c.id == row.id).values(position=position, chain=chain))
+            links.append({"row": row.id, "position": position, "chain": chain})
+        if links:
+            tx.connection().execute(update(_table).where(_table.c.id == bindparam("row")), links)
     if position:
         _note(checkpoint, position, chain)
     return len(rows)

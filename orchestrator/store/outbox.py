@@ -15,6 +15,7 @@ from orchestrator.store.errors import Conflict
 from orchestrator.store.sql import storable
 
 _table = tables.outbox
+_INSERT = _table.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ def put(tx: Tx, sender: str, type: str, account: str, data: Mapping[str, Any], a
     """Something to tell a sender. Answers the message's id. `data` holds ids and times, never names or mail."""
     at = at or datetime.now(UTC)
     id = "msg_" + base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower()
-    tx.execute(_table.insert().values(id=id, sender=sender, type=type, account=account, data=dict(data), at=at,
-                                      due_at=at, attempts=0))
+    tx.execute(_INSERT, {"id": id, "sender": sender, "type": type, "account": account, "data": dict(data), "at": at,
+                         "due_at": at, "attempts": 0})
     return id
 
 

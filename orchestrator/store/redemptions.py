@@ -4,13 +4,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.sql import insert_new
 
 _table = tables.redemptions
+_FIND = select(_table).where(_table.c.sender == bindparam("of_sender"), _table.c.id == bindparam("event"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Redemption:
 
 def find(tx: Tx, sender: str, event: str) -> Redemption | None:
     """What was accepted under this event id."""
-    return _one(tx.execute(select(_table).where(_table.c.sender == sender, _table.c.id == event)).first())
+    return _one(tx.execute(_FIND, {"of_sender": sender, "event": event}).first())
 
 
 def remember(tx: Tx, redemption: Redemption) -> bool:

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.voucher import Voucher, VoucherState, redeemable
@@ -18,6 +18,10 @@ from orchestrator.store.seal import Keyring
 from orchestrator.store.sql import insert_new, keyring
 
 _table = tables.vouchers
+_GET = select(_table).where(_table.c.digest == bindparam("of"))
+_GET_LOCKED = _GET.with_for_update()
+_REDEEM = update(_table).where(_table.c.digest == bindparam("of")).values(
+    state=VoucherState.REDEEMED.value, redeemed_at=bindparam("at"))
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _GROUPS, _GROUP = 5, 5
 
@@ -60,8 +64,7 @@ def import_(tx: Tx, sender: str, offer: str, codes: list[str], valid_from: datet
 
 def get(tx: Tx, digest: str, *, lock: bool = False) -> Voucher | None:
     """The voucher, or None. With `lock` nobody else may redeem it until this transaction ends."""
-    query = select(_table).where(_table.c.digest == digest)
-    row = tx.execute(query.with_for_update() if lock else query).first()
+    row = tx.execute(_GET_LOCKED if lock else _GET, {"of": digest}).first()
     return None if row is None else Voucher(row.digest, row.offer, VoucherState(row.state), row.valid_from,
                                             row.valid_until)
 
@@ -69,8 +72,7 @@ def get(tx: Tx, digest: str, *, lock: bool = False) -> Voucher | None:
 def redeem(tx: Tx, digest: str, at: datetime) -> Voucher:
     """Lock the voucher and mark it redeemed. RuleError with the reason when it may not be redeemed now."""
     voucher = redeemable(get(tx, digest, lock=True), at)
-    tx.execute(update(_table).where(_table.c.digest == digest).values(
-        state=VoucherState.REDEEMED.value, redeemed_at=at))
+    tx.execute(_REDEEM, {"of": digest, "at": at})
     return voucher
 
 

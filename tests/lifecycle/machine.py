@@ -107,6 +107,8 @@ class Lifecycle(RuleBasedStateMachine):
             return
         if wish == "reclaim_asked" and row.account.convert_asked:
             return
+        if wish == "convert_asked" and not row.account.convert_asked:
+            row.account = replace(row.account, contract=f"{id}/{len(self.world.db.charged)}")
         change = {"hold": {"hold": True}, "let_go": {"hold": False}}.get(wish, {wish: True})
         row.account, row.paused = replace(row.account, **change), None  # type: ignore[arg-type]
 
@@ -141,7 +143,8 @@ class Lifecycle(RuleBasedStateMachine):
         for id, row in self.world.db.rows.items():
             lease = self.world.site.there.get(id)
             busy = any(taken.account.id == id for taken, _ in self.running.values()) or row.claimed_until is not None
-            if row.account.state in (State.FENCED, State.RECLAIMED) and lease is not None and not busy:
+            converting = row.account.convert_asked  # lifted at the site, and tried until it is recorded
+            if row.account.state in (State.FENCED, State.RECLAIMED) and lease and not (busy or converting):
                 assert not lease.open, f"I1: {id} is {row.account.state} and open"
 
     @invariant()

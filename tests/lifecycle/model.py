@@ -313,7 +313,7 @@ class World:
         converted = account.move(State.CONTRACTED, at=self.clocks.ours)
         self.db.save(replace(converted, ends_at=end, convert_asked=False, warned=0, starts_at=self.clocks.ours), claim,
                      release=True)
-        self.db.charged.append(account.id)
+        self.db.charged.append(str(account.contract))
 
     def extend(self, claim: Claim, by: timedelta) -> Iterator[None]:
         """The site's answer decides against a fence; the database records it."""
