@@ -145,7 +145,7 @@ def _url(text_: str) -> URL:
         url = make_url(text_)
     except ArgumentError:
         # Without `from`, and without the text: it may hold a password.
-        raise StoreError("database: its URL cannot be read; use sqlite:////path/x.db or postgresql://host/name") from None
+        raise StoreError("database: cannot read its URL; use sqlite:////path/x.db or postgresql://host/name") from None
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:

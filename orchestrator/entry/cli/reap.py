@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def reap(dry_run: DryRun = False,
-         at: Annotated[str | None, typer.Option(help="With --dry-run: rehearse this time.")] = None,
+         at: Annotated[str | None, typer.Option(help="Rehearse this time: like --dry-run, nothing is changed.")] = None,
          most: Annotated[int | None, typer.Option("--max", min=1, help="Touch at most so many accounts.")] = None,
          json: Json = False) -> None:
     """Fence what is due and reclaim what is past grace. Needs no server and no worker; safe twice at once.
@@ -35,10 +35,8 @@ def reap(dry_run: DryRun = False,
     """
     from orchestrator.flows.reap import reap as reap_
 
-    if at is not None and not dry_run:
-        raise CommandError("--at rehearses another time: it needs --dry-run", USAGE)
     with opened() as ctx:
-        if dry_run:
+        if dry_run or at is not None:
             _rehearse(ctx, at, most, json)
             return
         with output.progress("reaping"):
