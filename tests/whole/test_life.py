@@ -81,9 +81,9 @@ def test_a_contract_within_grace_lifts_the_end_and_keeps_the_data(
     world: World, tenancy: Callable[..., Tenancy]
 ) -> None:
     """From FENCED: what runs was stopped, what was stored is there."""
-    mine = tenancy("lasting")
+    mine = tenancy("graceful")
     mine.holder.ssh("echo kept > data")
-    world.tenure.cli("account", "fence", mine.id, "--yes")
+    world.tenure.wait(mine.id, {"FENCED"}, world.token, within=30)
     assert mine.holder.ssh("true").returncode != 0
     world.tenure.cli("account", "convert", mine.id, "--contract", "C-2", "--offer", "larger", "--until", "open",
                      "--document", DOCUMENT, "--wait", "60s", "--yes")
