@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.flows.context import Context
     from orchestrator.store.accounts import AccountRecord, Filter
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...", help="Named accounts; or give a filter.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ACCOUNT", help="Named accounts; or give a filter.")]
 AtSite = Annotated[str | None, typer.Option("--site", help="Only accounts at this site.")]
 OfSender = Annotated[str | None, typer.Option("--sender", help="Only accounts of this sender.")]
 InState = Annotated[str | None, typer.Option("--state", help="Only accounts in this state.")]

@@ -41,10 +41,24 @@ for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("a
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed
+
+        try:
+            output.say(f"tenure {installed('tenure')}")
+        except PackageNotFoundError:
+            output.say("tenure, run from a checkout that is not installed")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     home: Annotated[Path | None, typer.Option(
         "--home", envvar="TENURE_HOME", help="The folder with tenure.yaml, the database and the keyring.")] = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_tell_version,
+                                          help="Say which Tenure this is.")] = False,
 ) -> None:
     """What holds for every command."""
     opening.use(home)
