@@ -56,12 +56,18 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before
 
-    def end(self) -> int:
+    def end(self, seconds: float = 20) -> int:
         """Read to the end; ssh's exit status."""
-        try:
-            while os.read(self.handle, 65536):
-                pass
-        except OSError:
-            pass
+        until = time.monotonic() + seconds
+        while select.select([self.handle], [], [], max(0, until - time.monotonic()))[0]:
+            try:
+                self.seen += os.read(self.handle, 65536).decode(errors="replace")
+            except OSError:
+                return self.close()
+        self.close()
+        raise AssertionError(f"no end after {self.seen!r}")
+
+    def close(self) -> int:
+        """Hang up; ssh's exit status."""
         os.close(self.handle)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -11,7 +11,7 @@ from providers.host.onsite.spec import Spec
 IMAGE = "localhost/busybox:1"
 SPEC = Spec("aaaaaaaaaa", 2, 1500, 256 << 20, 100, 48 << 20, 10**6, 10**6, (IMAGE,), ())
 
-FORBIDDEN = (
+FORBIDDEN: tuple[list[str], ...] = (
     ["run", "--privileged", IMAGE],
     ["run", "-v", "/:/host", IMAGE],
     ["run", "--volume=/:/host", IMAGE],

@@ -5,17 +5,21 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from providers.host.onsite import gate, lease, paths, restore, sandbox
+from providers.host.onsite.errors import Refused
 from tests.lab import program
 from tests.lab.accounts import Tenant
 from tests.lab.client import Client
 from tests.lab.fixtures import MakeTenant
 from tests.lab.lab import Lab
 from tests.lab.shell import until
+from tests.providers import onsite_world
 from tests.providers.holders import Terminal, holder
 
 
@@ -32,7 +36,7 @@ def said(tenant: Tenant, command: str) -> str:
     return ran.stdout
 
 
-def gate(tenant: Tenant, **environment: str) -> "subprocess.CompletedProcess[str]":
+def enter(tenant: Tenant, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Start the gate as sudo would, past sshd."""
     sudo = {"SUDO_USER": tenant.user, "SUDO_UID": str(tenant.uid), "PATH": os.environ["PATH"], **environment}
     argv = [*tenant.place.inside, *program.argv(tenant.place, "gate")]
@@ -48,7 +52,7 @@ def test_a_login_is_the_accounts_user_without_capabilities(tenant_in: Tenant) ->
 
 def test_a_login_sees_only_its_own_processes(tenant_in: Tenant) -> None:
     """No process of the host or of another login is visible."""
-    assert said(tenant_in, "cd /proc; cat [0-9]*/comm").split() == ["bwrap", "bash", "cat"]
+    assert said(tenant_in, "cd /proc; cat [0-9]*/comm").split() == ["bwrap", "cat"]
 
 
 def test_a_login_is_in_the_accounts_network(tenant_in: Tenant) -> None:
@@ -131,15 +135,17 @@ def test_a_terminal_works(tenant_in: Tenant) -> None:
     terminal.expect("$ ")
     terminal.type("stty size\n")
     terminal.expect("40 100")
-    terminal.type("sleep 1000; echo never\n")
-    terminal.expect("never\r\n")
+    terminal.type("sh -c 'echo beg''an; exec sleep 1000'\n")
+    terminal.expect("began")
     terminal.type("\x03")
     terminal.expect("$ ")
-    terminal.type("sleep 1000\n")
-    terminal.expect("1000\r\n")
+    terminal.type("echo $?=\n")
+    terminal.expect("130=")
+    terminal.type("sh -c 'echo beg''an; exec sleep 1000'\n")
+    terminal.expect("began")
     terminal.type("\x1a")
     terminal.expect("Stopped")
-    terminal.type("kill %1; exit 5\n")
+    terminal.type("exit 5\nexit 5\n")  # the first one only warns of the stopped job
     assert terminal.end() == 5
 
 
@@ -160,29 +166,41 @@ def test_a_hang_up_ends_what_the_login_ran(tenant_in: Tenant) -> None:
     """Whoever closes the terminal leaves no process behind; what is to go on runs in a container."""
     terminal = Terminal(tenant_in)
     terminal.expect("$ ")
-    terminal.type("setsid nohup sleep 4321 & echo began\n")
-    terminal.expect("began\r\n")
+    terminal.type("trap '' HUP; setsid nohup sleep 4321 & echo beg''an\n")
+    terminal.expect("began")
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.end()
     until(lambda: not any(knob.read_text().split() for knob in tenant_in.knobs()), "the login's processes to go")
 
 
+def sftp(tenant: Tenant, *lines: str) -> "subprocess.CompletedProcess[str]":
+    """Give these lines to the stock sftp client."""
+    ssh = tenant.ssh()
+    argv = ["sftp", "-q", "-b", "-", "-s", sandbox.sftp(), *ssh[1:-1], ssh[-1]]
+    return subprocess.run(argv, input="\n".join(lines), capture_output=True, text=True, timeout=30, check=False)
+
+
 def test_files_come_and_go_by_sftp(tenant_in: Tenant, tmp_path: Path) -> None:
-    """scp works both ways, into the home."""
+    """A file goes into the home and comes back the same."""
     (tmp_path / "there").write_bytes(os.urandom(100_000))
-    ssh = tenant_in.ssh()
-    scp = ["scp", *ssh[1:-1]]
-    subprocess.run([*scp, str(tmp_path / "there"), f"{ssh[-1]}:there"], check=True, timeout=30, capture_output=True)
-    subprocess.run([*scp, f"{ssh[-1]}:there", str(tmp_path / "back")], check=True, timeout=30, capture_output=True)
+    ran = sftp(tenant_in, f"put {tmp_path}/there there", f"get there {tmp_path}/back")
+    assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "back").read_bytes() == (tmp_path / "there").read_bytes()
     assert (tenant_in.folder / "home/there").exists()
 
 
+def test_old_scp_works(tenant_in: Tenant, tmp_path: Path) -> None:
+    """`scp -O`, which runs a program at the other end, works as well."""
+    (tmp_path / "there").write_text("old")
+    ssh = tenant_in.ssh()
+    subprocess.run(["scp", "-O", *ssh[1:-1], str(tmp_path / "there"), f"{ssh[-1]}:old"], check=True, timeout=30)
+    assert (tenant_in.folder / "home/old").read_text() == "old"
+
+
 def test_sftp_is_confined(tenant_in: Tenant, tmp_path: Path) -> None:
     """SFTP sees no more of the host than the shell does."""
-    ssh = tenant_in.ssh()
-    argv = ["scp", *ssh[1:-1], f"{ssh[-1]}:/etc/ssh/sshd_config", str(tmp_path / "x")]
-    assert subprocess.run(argv, timeout=30, capture_output=True, check=False).returncode != 0
+    assert sftp(tenant_in, "ls /home").stdout.split()[-1] == f"/home/{tenant_in.user}"
+    assert sftp(tenant_in, f"get /etc/ssh/sshd_config {tmp_path}/x").returncode != 0
 
 
 def test_a_holders_files_steer_nothing_outside(tenant_in: Tenant) -> None:
@@ -209,7 +227,7 @@ def test_no_ports_are_forwarded(tenant_in: Tenant) -> None:
 
 def test_an_account_that_is_not_open_is_refused(tenant: MakeTenant) -> None:
     """Before logins open the gate says that the account is closed."""
-    ran = gate(tenant())
+    ran = enter(tenant())
     assert (ran.returncode, ran.stdout) == (77, "")
     assert "this account is closed" in ran.stderr
 
@@ -217,21 +235,20 @@ def test_an_account_that_is_not_open_is_refused(tenant: MakeTenant) -> None:
 def test_a_fenced_account_is_refused(lab: Lab, lab_client: Client) -> None:
     """Under a fence even who passed sshd stands before a closed gate."""
     with holder(lab, lab_client) as one:
-        assert gate(one, SSH_ORIGINAL_COMMAND="true").returncode == 0
+        assert enter(one, SSH_ORIGINAL_COMMAND="true").returncode == 0
         one.fence()
-        assert gate(one, SSH_ORIGINAL_COMMAND="true").returncode == 77
+        assert enter(one, SSH_ORIGINAL_COMMAND="true").returncode == 77
 
 
-def test_nobody_gets_in_before_the_limits_stand(lab: Lab, lab_client: Client) -> None:
+def test_nobody_gets_in_before_the_limits_stand(tmp_path: Path) -> None:
     """After a reboot the gate stays shut until the account's limits are restored."""
-    with holder(lab, lab_client) as one:
-        ready = lab.place.run / f"{one.id}.ready"
-        content = ready.read_text()
-        ready.write_text("another boot")
-        refused = gate(one, SSH_ORIGINAL_COMMAND="true")
-        ready.write_text(content)
-        assert refused.returncode == 77
-        assert "restarted" in refused.stderr
+    config, account, now = onsite_world.make(tmp_path), "agateready", time.time()
+    lease.write(config, account, lease.Lease(now + 600, 1, "open", 600, now))
+    with pytest.raises(Refused, match="restarted"):
+        gate.admit(config, account)
+    restore.mark_ready(config, account)
+    assert gate.admit(config, account).end == now + 600
+    paths.ready(config, account).unlink()
 
 
 @pytest.mark.parametrize(
@@ -240,4 +257,4 @@ def test_nobody_gets_in_before_the_limits_stand(lab: Lab, lab_client: Client) ->
 )
 def test_only_the_accounts_own_user_gets_in(tenant_in: Tenant, environment: dict[str, str]) -> None:
     """The gate believes sudo, and only when host and ledger agree."""
-    assert gate(tenant_in, **environment, SSH_ORIGINAL_COMMAND="id").returncode == 77
+    assert enter(tenant_in, **environment, SSH_ORIGINAL_COMMAND="id").returncode == 77

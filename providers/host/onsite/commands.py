@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .errors import Refused
 from .spec import Spec
 
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}=.*", re.DOTALL)
 SIZE = re.compile(r"(\d{1,15})(?:([kmgt])i?)?b?", re.IGNORECASE)
 ALIASES = {"ls": "list", "ps": "list"}

@@ -73,14 +73,21 @@ class Door:
         self.socket.listen(SPEAKERS)
 
     def serve(self, process: subprocess.Popen[bytes], answer: Answer) -> None:
-        """Answer until `process` ends, each request in a process of its own."""
+        """Answer until `process` ends, each request in a process of its own. When the login's terminal hangs up, the
+        process is killed: only what is in the terminal's foreground would hear of it otherwise."""
         ended = os.pidfd_open(process.pid)
         poll = select.poll()
         poll.register(ended, select.POLLIN)
         poll.register(self.socket, select.POLLIN)
+        if os.isatty(0):
+            poll.register(0, 0)
         try:
             while process.poll() is None:
-                if any(handle == self.socket.fileno() for handle, _ in poll.poll()):
+                woken = {handle for handle, _ in poll.poll()}
+                if 0 in woken:
+                    process.kill()
+                    process.wait()
+                elif self.socket.fileno() in woken:
                     self.accept(answer)
                 self.reap()
         finally:
