@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jinja2
 
-from providers.host import shell, zipapp
+from providers.host import program, shell
 from providers.host.settings import HostSettings
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "linux"
@@ -37,9 +37,9 @@ def launcher(host: HostSettings) -> str:
     return f"{host.paths.lib}/tenure-site"
 
 
-def program(host: HostSettings) -> str:
-    """The program's own file, named by version: what still runs goes on reading the one it began with."""
-    return f"{host.paths.lib}/{zipapp.version()}.pyz"
+def version_folder(host: HostSettings) -> str:
+    """The program's own folder, named by its version."""
+    return f"{host.paths.lib}/{program.version()}"
 
 
 def config(host: HostSettings) -> str:
@@ -72,6 +72,8 @@ def folders(host: HostSettings) -> list[Folder]:
     """In the order in which they are made."""
     return [
         Folder(host.paths.lib, 0o755),
+        Folder(version_folder(host), 0o755),
+        Folder(f"{version_folder(host)}/{program.PACKAGE}", 0o755),
         Folder(host.paths.etc, 0o755),
         Folder(principals(host), 0o755),
         Folder(host.paths.state, 0o700),
@@ -88,13 +90,13 @@ def files(host: HostSettings, ca_public: str, operator_public: str) -> list[File
         "principals": principals(host),
         "operator_keys": operator_keys(host),
         "operator": operator_public,
-        "version": zipapp.version(),
-        "program": program(host),
+        "version": program.version(),
+        "folder": version_folder(host),
     }
     plain = {**values, "serve": command(host, "serve"), "gate": command(host, "gate")}
     sudo = {**values, "serve": under_sudo(host, "serve"), "gate": under_sudo(host, "gate")}
     return [
-        File(program(host), 0o644, zipapp.build()),
+        *sources(host),
         File(config(host), 0o600, render_config(host)),
         File(launcher(host), 0o755, render("launcher.py.j2", plain)),
         File(host.paths.sudoers, 0o440, render("sudoers.j2", plain)),
@@ -102,6 +104,12 @@ def files(host: HostSettings, ca_public: str, operator_public: str) -> list[File
         File(operator_keys(host), 0o644, render("operator_keys.j2", sudo)),
         File(host.paths.sshd_drop_in, 0o644, render("sshd.conf.j2", sudo)),
     ]
+
+
+def sources(host: HostSettings) -> list[File]:
+    """The program itself."""
+    below = f"{version_folder(host)}/{program.PACKAGE}"
+    return [File(f"{below}/{name}", 0o644, content) for name, content in program.sources().items()]
 
 
 def unit(host: HostSettings) -> File:

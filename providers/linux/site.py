@@ -5,7 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from providers.host import certificates, prepare, settings, shell, ssh, wire
+from providers.host import certificates, prepare, settings, shell, ssh, unprepare, wire
 from providers.host.agent import Agent, Stream
 from providers.host.wire import BATCH, FENCE, QUICK, WORK
 from providers.linux.access import Access
@@ -155,7 +155,7 @@ class LinuxSite:
         if not dry_run:
             self.close()
         with closing(self._bootstrap()) as on:
-            return prepare.take_away(on, self._host, dry_run=dry_run)
+            return unprepare.take_away(on, self._host, dry_run=dry_run)
 
     def close(self) -> None:
         self._agent.close()

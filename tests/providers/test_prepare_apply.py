@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.host import prepare, settings, zipapp
-from providers.host.files import launcher, program
+from providers.host import prepare, program, settings, unprepare
+from providers.host.files import launcher, version_folder
 from providers.host.shell import Local, Ran
 from providers.protocol import NeedsHuman, Refused
 from tests.providers.keys import make_key
@@ -58,6 +58,12 @@ def apply(host: settings.HostSettings, *, dry_run: bool = False) -> list[str]:
     return prepare.apply(Local(), host, CA, OPERATOR, dry_run=dry_run)
 
 
+def upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The on-site program gains a line."""
+    newer = {**program.sources(), "__init__.py": program.sources()["__init__.py"] + b"\n"}
+    monkeypatch.setattr(program, "sources", lambda: newer)
+
+
 def test_a_dry_run_changes_nothing(host: settings.HostSettings, tmp_path: Path) -> None:
     """It lists the user, the folders and every file."""
     before = tree(tmp_path)
@@ -76,7 +82,10 @@ def test_a_second_time_there_is_nothing_to_do(host: settings.HostSettings) -> No
 def test_what_was_put_there_is_root_s_with_the_right_modes(host: settings.HostSettings) -> None:
     """sudo and sshd insist on it, and so do we."""
     apply(host)
-    seen = {path: Path(path).stat() for path in (host.paths.sudoers, program(host), host.paths.state)}
+    seen = {
+        path: Path(path).stat()
+        for path in (host.paths.sudoers, f"{version_folder(host)}/onsite/gate.py", host.paths.state)
+    }
     assert [(one.st_uid, one.st_mode & 0o7777) for one in seen.values()] == [(0, 0o440), (0, 0o644), (0, 0o700)]
 
 
@@ -101,13 +110,11 @@ def test_an_upgrade_leaves_the_running_version_readable(
 ) -> None:
     """Old and new lie side by side until the upgrade after the next."""
     apply(host)
-    old = program(host)
-    new_bytes = zipapp.build() + b"\0"
-    monkeypatch.setattr(zipapp, "build", lambda: new_bytes)
-    monkeypatch.setattr(zipapp, "version", lambda: "f" * 16)
+    old = version_folder(host)
+    upgrade(monkeypatch)
     apply(host)
-    assert Path(old).exists()
-    assert f'"{program(host)}"' in Path(launcher(host)).read_text()
+    assert Path(old, "onsite/serve.py").exists()
+    assert f'"{version_folder(host)}"' in Path(launcher(host)).read_text()
 
 
 class WithSystemd(Local):
@@ -143,9 +150,7 @@ def test_an_upgrade_restarts_the_reaper(host: settings.HostSettings, monkeypatch
     on = WithSystemd()
     prepare.apply(on, host, CA, OPERATOR, dry_run=False)
     on.told.clear()
-    new_bytes = zipapp.build() + b"\0"
-    monkeypatch.setattr(zipapp, "build", lambda: new_bytes)
-    monkeypatch.setattr(zipapp, "version", lambda: "f" * 16)
+    upgrade(monkeypatch)
     prepare.apply(on, host, CA, OPERATOR, dry_run=False)
     assert on.told == ["enable reaper.service", "restart reaper.service"]
 
@@ -181,17 +186,17 @@ def test_taking_away_is_refused_while_an_account_is_there(host: settings.HostSet
     leases.mkdir()
     (leases / "aaaaaaaaaa.json").write_text("{}")
     with pytest.raises(Refused, match="aaaaaaaaaa"):
-        prepare.take_away(Local(), host, dry_run=False)
+        unprepare.take_away(Local(), host, dry_run=False)
 
 
 def test_taking_away_leaves_only_the_state(host: settings.HostSettings, tmp_path: Path) -> None:
     """User, group and files are gone; which uids were used is kept. Again: nothing to do."""
     apply(host)
-    prepare.take_away(Local(), host, dry_run=False)
+    unprepare.take_away(Local(), host, dry_run=False)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"hostkey", "sshd_config", "state"}
     assert host.group not in {group.gr_name for group in grp.getgrall()}
-    assert prepare.take_away(Local(), host, dry_run=False) == []
+    assert unprepare.take_away(Local(), host, dry_run=False) == []
 
 
 def test_missing_packages_are_named(host: settings.HostSettings, monkeypatch: pytest.MonkeyPatch) -> None:
