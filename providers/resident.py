@@ -13,8 +13,8 @@ from threading import Lock
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import grpc
-from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
-from google.protobuf.struct_pb2 import ListValue, Struct  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.struct_pb2 import ListValue, Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from providers.protocol import PARTS, NeedsHuman, Part, PartName, Refused, Seen, Site, SiteError, Spec

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty
 from pulumi.errors import RunError
 from pulumi.runtime import reset_options, run_in_stack
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
