@@ -18,10 +18,9 @@ class PartsOnly:
     def refresh(self, account: str, spec: Spec, site: Site) -> object:
         return None
 
-    def destroy(self, account: str, spec: Spec, site: Site) -> object:
+    def destroy(self, account: str, spec: Spec, site: Site) -> None:
         for name in reversed(PARTS):
             site.parts[name].remove(spec)
-        return None
 
     def remove(self, account: str) -> None:
         """Nothing is kept."""
