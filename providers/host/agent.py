@@ -191,7 +191,9 @@ class Agent:
                 self._give_back(lane, peer, epoch)
                 raise answered.error from None
             except BaseException:
+                # The others may hang on the same dead connection: idle ones are not trusted either.
                 peer.close()
+                self.close()
                 raise
             self._give_back(lane, peer, epoch)
         finally:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import logging
 import socket
 import threading
 import time
@@ -25,6 +26,8 @@ SILENCE = 20_000
 """Milliseconds after which a host that acknowledges nothing counts as lost."""
 LONGEST_PAUSE = 10.0
 DIAGNOSIS = 600
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its errors reach the caller, translated
 
 ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """Host key type → signature algorithms, where they differ from the type's own name."""

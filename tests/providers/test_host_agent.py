@@ -90,6 +90,17 @@ def test_a_time_out_after_success_is_seen_by_looking_again() -> None:
     assert [peer.closed for peer in peers.started] == [True, False]
 
 
+def test_after_a_time_out_no_idle_channel_is_trusted() -> None:
+    """They may hang on the same dead connection; the next request begins anew."""
+    peers = Peers(lambda request: ok(1) if request["op"] == "now" else None)
+    one = Agent(peers, "site x")
+    one.call("now", timeout=LONG, urgent=True)
+    with pytest.raises(TryLater):
+        one.call("ensure", timeout=0.1)
+    one.call("now", timeout=LONG, urgent=True)
+    assert [peer.closed for peer in peers.started] == [True, True, False]
+
+
 def test_a_peer_that_died_while_idle_is_not_used() -> None:
     """A kept channel that is gone is replaced before anything is sent."""
     peers = Peers(lambda request: ok(1))
