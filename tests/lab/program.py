@@ -1,4 +1,4 @@
-"""The on-site program at the lab's site: the same files that Tenure's `site prepare` puts on a host, written locally."""
+"""The on-site program at the lab's site: the files that `site prepare` puts on a host, written locally."""
 
 import os
 from pathlib import Path

@@ -3,9 +3,7 @@
 import multiprocessing
 from pathlib import Path
 
-import pytest
-
-from providers.host.onsite import lock, paths
+from providers.host.onsite import lock
 
 
 def count(folder: Path, times: int) -> None:
