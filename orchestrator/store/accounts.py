@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from orchestrator.lifecycle.account import LIVE, Account, State
 from orchestrator.store import tables
-from orchestrator.store.claiming import claim_due, claim_one, next_wake, release, renew
+from orchestrator.store.claiming import LOCKED, claim_due, claim_one, next_wake, release, renew
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict, NotFound
 from orchestrator.store.rows import (
@@ -89,7 +89,7 @@ def save(tx: Tx, account: Account, was: Claimed | Account, *, release: bool = Fa
 
 def _guarded(tx: Tx, before: Account, worker: str | None) -> sa.Row[Any]:
     """The row, locked, when it is as it was read."""
-    row = tx.execute(sa.select(_table).where(_table.c.id == before.id).with_for_update()).first()
+    row = tx.execute(LOCKED, {"of": before.id}).first()
     if row is None:
         raise NotFound(f"there is no account {before.id!r}")
     found = row._mapping

@@ -14,6 +14,8 @@ from orchestrator.store.errors import Busy, Conflict, NotFound
 from orchestrator.store.rows import Claimed, Stuck, account_of, claimed_of, due_columns, paused_of, stuck_to_json
 
 _table = tables.accounts
+LOCKED = select(_table).where(_table.c.id == bindparam("of")).with_for_update()
+"""One account's row, locked where the database locks rows."""
 
 
 def due_query(now: datetime, owed: frozenset[Owed], limit: int, per_site: int | None) -> Select[tuple[str]]:
@@ -84,7 +86,7 @@ def _with_claim(before: Claimed, worker: str) -> Claimed:
 
 def claim_one(tx: Tx, id: str, now: datetime, worker: str, lease: timedelta) -> Claimed:
     """Take this account for a direct call. NotFound; Busy while a worker holds it; Conflict when it is reclaimed."""
-    row = tx.execute(select(_table).where(_table.c.id == id).with_for_update()).first()
+    row = tx.execute(LOCKED, {"of": id}).first()
     if row is None:
         raise NotFound(f"there is no account {id!r}")
     if row.claimed_until is not None and row.claimed_until > now:
@@ -124,7 +126,7 @@ def release(tx: Tx, claimed: Claimed, *, retry_at: datetime | None = None, stuck
 
 
 def _mine(tx: Tx, claimed: Claimed) -> Row[Any]:
-    row = tx.execute(select(_table).where(_table.c.id == claimed.account.id).with_for_update()).first()
+    row = tx.execute(LOCKED, {"of": claimed.account.id}).first()
     if row is None:
         raise NotFound(f"there is no account {claimed.account.id!r}")
     if row.generation != claimed.generation or row.worker != claimed.worker:
