@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from orchestrator.flows.callbacks import text
+from orchestrator.flows.effects import commit
 from orchestrator.lifecycle.account import Account
 from orchestrator.store import keys
 from orchestrator.store.certificates import Certificate
@@ -34,8 +35,7 @@ def signing_key(tx: Tx) -> Ed25519PrivateKey:
 
 def public_key(store: Store) -> bytes:
     """The verifying key as PEM, for `openssl pkeyutl -verify -rawin -pubin`."""
-    with store.write() as tx:
-        key = signing_key(tx).public_key()
+    key = commit("keep.key", store, signing_key).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
