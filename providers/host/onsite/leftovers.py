@@ -85,6 +85,12 @@ def lease_file(config: Config, account: str, uid: int | None) -> Iterable[str]:
     return [str(path)] if (path := paths.lease(config, account)).exists() else []
 
 
+def locks(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """A lock's file goes with its holder, unless that was killed; the next clean takes it along."""
+    files = (paths.lock(config, name) for name in (account, f"{account}.lease"))
+    return [str(file) for file in files if file.exists()]
+
+
 def slot(config: Config, account: str, uid: int | None) -> Iterable[str]:
     return [f"slot {given}"] if (given := ledger.slots(config).get(account)) else []
 
@@ -185,4 +191,5 @@ LISTINGS: dict[str, Listing] = {
     "meter": meter,
     "slot": slot,
     "lease": lease_file,
+    "lock": locks,
 }
