@@ -5,6 +5,7 @@ first and reads the lease second: a fence in between finds it in the cgroup, one
 """
 
 import contextlib
+import errno
 import os
 import pwd
 import resource
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping
 
 from . import cgroups, commands, door, errand, lease, names, notice, podman, restore, sandbox, spec
 from .config import Config
-from .errors import Refused, SiteFault
+from .errors import Later, Refused, SiteFault
 from .spec import Account
 
 CLOSED = 77
@@ -43,6 +44,8 @@ def main(config: Config, environment: Mapping[str, str] = os.environ) -> int:
         return shell(config, account, asked, environment)
     except SiteFault as error:
         return said(error, CLOSED)
+    except OSError as error:
+        return said(in_the_way(account, error), CLOSED)
 
 
 def who(config: Config, environment: Mapping[str, str]) -> Account:
@@ -90,6 +93,18 @@ def answer(config: Config, account: Account, words: list[str], line: socket.sock
         return errand.do(config, account, words, lambda: ignore(admit(config, account.id)), line)
     except SiteFault as error:
         return said(error, NOT_DONE)
+    except OSError as error:
+        return said(in_the_way(account, error), NOT_DONE)
+
+
+def in_the_way(account: Account, error: OSError) -> SiteFault:
+    """What the host refused, in words that help its holder; paths of the host are not among them."""
+    if error.errno == errno.EAGAIN:
+        return Later(
+            f"your account's {account.spec.pids} processes are all in use: `ssh … container stop NAME` frees some\n"
+            f"账户的 {account.spec.pids} 个进程已用完,请先停止一个容器。"
+        )
+    return Later(f"the site could not do this: {error.strerror}")
 
 
 def ignore(known: lease.Lease) -> None:

@@ -105,8 +105,11 @@ def storage(config: Config, account: Account) -> Iterator[str]:
 def etc(config: Config, account: Account, fed: Fed) -> Iterator[str]:
     """The files of /etc that programs need, and our own where the host's would tell of other accounts."""
     for name in ETC:
-        if Path("/etc", name).exists():
-            yield from ("--ro-bind", str(Path("/etc", name).resolve()), f"/etc/{name}")
+        path = Path("/etc", name).resolve()
+        if path.name == "stub-resolv.conf" and path.with_name("resolv.conf").exists():
+            path = path.with_name("resolv.conf")  # the stub listens in the host's network alone
+        if path.exists():
+            yield from ("--ro-bind", str(path), f"/etc/{name}")
     user, uid = names.unix(account.id), account.uid
     nobody = "/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
     own = {
