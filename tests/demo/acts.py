@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.demo import probes
 from tests.demo.report import Report
-from tests.demo.world import TRIAL, World
+from tests.demo.world import BRIEF, TRIAL, World
 from tests.drive import DriveError, Holder, until
 from tests.lab.host import IMAGE
 from tests.lab.independent import listing
@@ -206,7 +206,7 @@ def convert(world: World, report: Report, opened: Opened) -> None:
     with report.step("tenure account convert: refresh, preview, arm, converge") as step:
         until_at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
         done = world.tenure.cli("account", "convert", opened.id, "--contract", "C-2026-001", "--offer", "rental",
-                                "--until", until_at, "--document", document, "--yes")
+                                "--until", until_at, "--document", document, "--yes", "--wait", "60s")
         changes = done.get("changes", [])
         bad = [one for one in changes if one["op"] not in ("same", "update", "refresh")]
         step.must(not bad, f"preview: {', '.join(one['part'] + ' ' + one['op'] for one in changes) or 'no change'}")
@@ -246,13 +246,12 @@ def both(world: World, report: Report) -> None:
     uid = probes.uid_of(first.id)
     report.act(2, "Every limit holds")
     limits(report, first)
-    second = redeem(world, report, "short", "second")
-    network(world, report, second)
+    network(world, report, redeem(world, report, "metered", "second"))
     report.act(3, f"The end, {TRIAL.seconds} s after the start, with Tenure dead")
     end_alone(world, report, first)
     report.act(4, "Tenure comes back: everything is taken away, and proven")
     reclaim(world, report, first, uid)
-    report.act(5, "A second account becomes a rental contract, in place")
-    convert(world, report, second)
+    report.act(5, f"An account of {BRIEF.seconds} s becomes a rental contract, in place")
+    convert(world, report, redeem(world, report, "short", "third"))
 
 

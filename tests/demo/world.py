@@ -16,13 +16,14 @@ from tests.lab.lab import Lab
 from tests.lab.place import Place
 from tests.lab.tenured import offer_document, site_document
 
-TRIAL = timedelta(seconds=50)
-SHORT = timedelta(seconds=40)
+TRIAL = timedelta(seconds=42)
+BRIEF = timedelta(seconds=14)
 LIMITED = offer_document("trial", TRIAL)
-SHORTER = offer_document("short", SHORT, network={"rate": "20Mbit/s", "egress": "5MiB"}, grace="30s")
+METERED = offer_document("metered", timedelta(minutes=5), network={"rate": "20Mbit/s", "egress": "5MiB"})
+SHORT = offer_document("short", BRIEF, grace="30s")
 RENTAL = offer_document("rental", timedelta(hours=24), storage="96MiB",
                         network={"rate": "50Mbit/s", "egress": "1GiB"}, grace="1h")
-OFFERS = [LIMITED, SHORTER, RENTAL]
+OFFERS = [LIMITED, METERED, SHORT, RENTAL]
 
 
 @dataclass
