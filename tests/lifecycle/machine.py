@@ -31,6 +31,14 @@ class Lifecycle(RuleBasedStateMachine):
         self.end_fenced: set[str] = set()
         self.accepted: dict[str, str] = {}
 
+    def check(self) -> None:
+        """All that must hold, for stories told by hand."""
+        for must in (self.i1_nothing_is_open_past_its_end, self.i1_a_fence_at_the_end_is_never_lifted,
+                     self.i1_fenced_means_closed, self.i2_one_live_account_per_voucher, self.i3_reclaimed_means_gone,
+                     self.i5_accepted_is_kept, self.i7_data_stays_until_reclaim, self.i8_the_record_is_a_life,
+                     self.a_wrong_clock_deletes_nothing):
+            must()
+
     def pick(self, nth: int, *states: State) -> str | None:
         """One of the accounts in these states."""
         rows = [id for id, row in self.world.db.rows.items() if not states or row.account.state in states]

@@ -252,6 +252,7 @@ class World:
             return
         if abs(self.clocks.site - self.clocks.ours) > TOLERANCE:
             raise Refused("clocks differ")
+        yield  # paused here, a worker has looked at the clock for the last time before it writes
         lease = self.site.there.get(account.id)
         if lease is None or lease.opened is None:
             self.site.arm(account.id, account.provisional_end(), generation)
