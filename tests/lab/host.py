@@ -70,6 +70,7 @@ UseDNS no
 PrintMotd no
 PrintLastLog no
 MaxStartups 100:30:200
+Subsystem sftp /usr/lib/openssh/sftp-server
 LogLevel VERBOSE
 Include {etc}/sshd_config.d/*.conf
 """
@@ -160,7 +161,8 @@ def sshd(place: Place) -> None:
         SSHD.format(address=place.address, keys=place.path("keys"), pids=place.path("pids"), etc=place.path("etc"))
     )
     start(place, "sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)])
-    until(lambda: (place.path("pids") / "sshd.pid").exists(), "sshd")
+    written = place.path("pids") / "sshd.pid"
+    until(lambda: written.exists() and written.read_text().strip().isdigit(), "sshd")
     record(place, "sshd", int((place.path("pids") / "sshd.pid").read_text()))
 
 

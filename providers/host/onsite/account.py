@@ -60,9 +60,13 @@ def found(account: str) -> pwd.struct_passwd | None:
 
 
 def add_user(config: Config, account: Account) -> None:
-    """No password can match '*', and unlike '!' it does not count as a locked account to sshd."""
+    """No password can match '*', and unlike '!' it does not count as a locked account to sshd.
+
+    The home that the host knows is root's folder around the holder's own: from one that the holder writes, PAM and
+    others would read files (~/.pam_environment) and act on them outside the sandbox.
+    """
     argv = ["useradd", "--uid", str(account.uid), "--user-group", "--groups", config.group, "--password", "*"]
-    argv += ["--home-dir", str(paths.home(config, account.id)), "--no-create-home", "--no-log-init"]
+    argv += ["--home-dir", str(paths.subvolume(config, account.id)), "--no-create-home", "--no-log-init"]
     argv += ["--shell", SHELL, "--key", "SUB_UID_COUNT=0", "--key", "SUB_GID_COUNT=0", names.unix(account.id)]
     ran = run(argv, check=False)
     if ran.code == 6:
