@@ -44,7 +44,6 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     link(account.id)
     plug(account, site, inside)
     shape(account)
-    nft.base(config)
     forward(config)
     nft.add_account(config, account.id, account.spec.egress, meters.saved(config, account.id).egress)
     seen = observe(config, account)

@@ -31,6 +31,8 @@ add rule inet {table} outgoing oifname @fenced drop
 """
 
 FENCED = "fenced"
+AT_ONCE = 2.0
+"""Seconds that a fence waits for nft before it goes on to the processes."""
 MASQUERADE = """
 add chain inet {table} leaving {{ type nat hook postrouting priority srcnat; policy accept; }}
 add rule inet {table} leaving ip saddr {range} oifname != @members masquerade
@@ -51,15 +53,18 @@ def there(config: Config) -> bool:
     return run(["nft", "list", "set", "inet", config.nft_table, "fenced"], check=False).code == 0
 
 
-def apply(text: str) -> None:
+def apply(text: str, timeout: float = 30.0) -> None:
     """One transaction."""
-    run(["nft", "-f", "-"], input=text)
+    run(["nft", "-f", "-"], input=text, timeout=timeout)
 
 
 def add_account(config: Config, account: str, egress: int, used: int) -> None:
     """Cut the account's egress at `egress` bytes; a new counter starts at `used`, one that is there counts on."""
     table, quota, chain, veth = config.nft_table, names.quota(account), names.chain(account), names.veth(account)
-    counter, allowed = names.counter(account), quotas(config).get(account)
+    counter, present = names.counter(account), stateful(config, "quota")
+    if not present:
+        base(config)
+    allowed = present.get(quota, {}).get("bytes")
     steps = [f"add chain inet {table} {chain}", f"flush chain inet {table} {chain}"]
     if allowed is not None and allowed != egress:
         # nothing passes between reading the counter and the new quota: not a byte is forgotten
@@ -102,9 +107,11 @@ def drop(config: Config, accounts: Iterable[str]) -> None:
     """No packet of these accounts passes any more, in either direction. One transaction for all."""
     veths = ", ".join(f'"{names.veth(account)}"' for account in accounts)
     text = f"add element inet {config.nft_table} fenced {{ {veths} }}\n"
-    if run(["nft", "-f", "-"], input=text, check=False).code != 0:
+    try:
+        apply(text, AT_ONCE)
+    except Later:
         base(config)
-        apply(text)
+        apply(text, AT_ONCE)
 
 
 def undrop(config: Config, account: str) -> None:

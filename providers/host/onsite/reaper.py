@@ -1,12 +1,15 @@
-"""The site's own end: a daemon that fences what is due by this host's clock, with Tenure dead or alive. It restores
-the limits of live accounts after a reboot, saves meters, and never deletes anything."""
+"""The site's own end: a daemon that fences what is due by this host's clock, with Tenure dead or alive.
 
-import contextlib
+It never deletes anything. What could keep it waiting (limits after a reboot, meters) is done in a thread beside."""
+
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -30,7 +33,6 @@ class Reaper:
     cut: dict[str, lease.Lease] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     folder: int = -1
-    save_at: float = 0.0
     watch_at: float = 0.0
     retry: dict[str, float] = field(default_factory=dict)
     stopping: bool = False
@@ -38,25 +40,21 @@ class Reaper:
     def loop(self) -> None:
         """Until SIGTERM."""
         while not self.stopping:
-            self.guarded("a look at the leases", self.turn)
-            ends = [one.end for one in self.leases.values() if not one.fenced]
-            pause = min([TICK, *(end - time.time() for end in ends)])
-            if pause > 0 and not self.stopping:
-                time.sleep(pause)
+            guarded("a look at the leases", self.turn)
+            now = time.time()
+            next_ends = (one.end - now for one in self.leases.values() if not one.fenced and one.end > now)
+            if not self.stopping:
+                time.sleep(min([TICK, *next_ends]))
 
     def turn(self) -> None:
-        """One look: ends first, then restoration, then upkeep."""
+        """One look: ends first, then what was cut is looked over."""
         self.look()
         self.enforce()
-        self.restore()
         now = time.monotonic()
         if now >= self.watch_at:
             self.watch_at = now + WATCH_EVERY
             self.watch()
             beat(self.config)
-        if now >= self.save_at:
-            self.save_at = now + SAVE_EVERY
-            self.guarded("saving meters", lambda: meters.save(self.config))
 
     def look(self) -> None:
         """Read the leases that changed. One that cannot be read delays no other and lets nobody in."""
@@ -72,12 +70,12 @@ class Reaper:
             stamp = (status.st_mtime_ns, status.st_ino)
             if self.seen.get(account) != stamp:
                 self.read(account)
-                self.seen[account] = stamp
+                self.seen[account] = stamp if settled(status.st_mtime_ns) else (0, 0)
         for account in set(self.seen) - set(present):
             for known in (self.seen, self.leases, self.cut, self.retry):
                 known.pop(account, None)
             self.broken.discard(account)
-        self.folder = folder
+        self.folder = folder if settled(folder) else -1
 
     def read(self, account: str) -> None:
         try:
@@ -104,8 +102,9 @@ class Reaper:
             ends = [self.leases[account].end for account in due if not self.leases[account].fenced]
             for answer in fence.batch(self.config, [(account, None) for account in due], "end", now):
                 self.take(answer)
-            lag = f", begun {now - min(ends):+.3f} s and done {time.time() - min(ends):+.3f} s after" if ends else ""
-            say(f"fenced {len(due)}, {len(ends)} of them at their end{lag}: {' '.join(due)}")
+            if ends:
+                lag = f"begun {now - min(ends):+.3f} s, done {time.time() - min(ends):+.3f} s after the first"
+                say(f"{len(ends)} ended: {lag}: {' '.join(due)}")
         lost = [account for account in self.broken if account not in self.cut and self.may_retry(account)]
         for account, problem in fence.cut(self.config, lost).items():
             self.put_off(account, str(problem))
@@ -117,10 +116,13 @@ class Reaper:
         """Remember what the batch said about one account."""
         account = answer["account"]
         self.read(account)
+        known = self.leases.get(account)
+        if known is not None and not known.fenced and known.end > time.time():
+            return
         if "error" in answer:
             self.put_off(account, answer["error"]["message"])
-        elif account in self.leases:
-            self.cut[account] = self.leases[account]
+        elif known is not None:
+            self.cut[account] = known
             self.retry.pop(account, None)
 
     def may_retry(self, account: str) -> bool:
@@ -138,28 +140,48 @@ class Reaper:
             if processes.holders(cgroups.members(tops)):
                 self.cut.pop(account)
 
-    def restore(self) -> None:
-        """Bring the limits of live accounts back, an account at a time so that no end waits for them."""
-        for account, known in list(self.leases.items()):
-            if known.logins != "open" or restore.ready(self.config, account) or not self.may_retry(account):
-                continue
-            try:
-                restore.account(self.config, account)
-                say(f"{account}: limits restored")
-            except (SiteFault, OSError) as error:
-                self.put_off(account, f"restoring limits: {error}")
-            self.look()
-            self.enforce()
-
-    def guarded(self, what: str, do: Any) -> None:
-        """Upkeep that fails is said aloud and tried again; it never stops the ends."""
-        try:
-            do()
-        except (SiteFault, OSError, ValueError) as error:
-            say(f"{what}: {error}")
-
     def stop(self, signum: int, frame: FrameType | None) -> None:
         self.stopping = True
+
+
+class Upkeep:
+    """Beside the ends: limits of live accounts come back after a reboot, and meters are saved."""
+
+    def __init__(self, reaper: Reaper) -> None:
+        self.reaper = reaper
+        self.retry: dict[str, float] = {}
+        self.save_at = 0.0
+
+    def loop(self) -> None:
+        while not self.reaper.stopping:
+            self.restore()
+            if time.monotonic() >= self.save_at:
+                self.save_at = time.monotonic() + SAVE_EVERY
+                guarded("saving meters", lambda: meters.save(self.reaper.config))
+            time.sleep(TICK)
+
+    def restore(self) -> None:
+        """Every account whose logins were opened and whose limits do not stand since the last reboot."""
+        config = self.reaper.config
+        for account, known in list(self.reaper.leases.items()):
+            if known.logins != "open" or time.monotonic() < self.retry.get(account, 0.0):
+                continue
+            if not restore.ready(config, account) and paths.account(config, account).exists():
+                self.retry[account] = time.monotonic() + RETRY_EVERY
+                guarded(f"{account}: restoring limits", partial(restore.account, config, account))
+
+
+def settled(changed_ns: int) -> bool:
+    """Whether a later change would show as another instant: the kernel's clock for files ticks every few ms."""
+    return time.time() - changed_ns / 1e9 > 0.1
+
+
+def guarded(what: str, do: Callable[[], None]) -> None:
+    """What fails is said aloud and tried again; it never stops the ends."""
+    try:
+        do()
+    except (SiteFault, OSError, ValueError) as error:
+        say(f"{what}: {error}")
 
 
 def beat(config: Config) -> None:
@@ -181,6 +203,6 @@ def main(config: Config) -> int:
         reaper = Reaper(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, reaper.stop)
-        with contextlib.suppress(KeyboardInterrupt):
-            reaper.loop()
+        threading.Thread(target=Upkeep(reaper).loop, name="upkeep").start()
+        reaper.loop()
     return 0

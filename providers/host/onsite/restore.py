@@ -32,7 +32,7 @@ def account(config: Config, account: str) -> None:
     from . import account as user
     from . import fence, lease, lock, network, nft, spec, storage
 
-    with lock.account(config, account):
+    with lock.account(config, account, patience=0.0):
         known = spec.read(config, account)
         if known is None:
             raise Human(f"{account}: has a lease but no spec", f"fence and reclaim {account}")

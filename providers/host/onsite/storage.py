@@ -16,6 +16,9 @@ from .errors import Human, Later
 from .run import run
 from .spec import Account
 
+VANISHED = "cannot find the qgroup"
+"""What btrfs says when another account's group went while it listed them all."""
+RACES = 20
 ROOT_INODE = 256
 """Inode number of every btrfs subvolume's top folder."""
 
@@ -149,10 +152,14 @@ def nested(config: Config, number: int) -> list[int]:
 
 def groups(config: Config) -> dict[str, Group]:
     """All quota groups of the pool. Human when quotas are off."""
-    ran = run(["btrfs", "qgroup", "show", "--raw", "-pre", str(config.pool)], check=False)
-    if ran.code != 0:
-        raise Human(f"{config.pool}: {ran.said}", f"mount a btrfs at {config.pool} and run `btrfs quota enable` on it")
-    return read_groups(ran.out)
+    for _ in range(RACES):
+        ran = run(["btrfs", "qgroup", "show", "--raw", "-pre", str(config.pool)], check=False)
+        if ran.code == 0:
+            return read_groups(ran.out)
+        if VANISHED not in ran.err:
+            remedy = f"mount a btrfs at {config.pool} and run `btrfs quota enable` on it"
+            raise Human(f"{config.pool}: {ran.said}", remedy)
+    raise Later(f"{config.pool}: {ran.said}")
 
 
 def read_groups(text: str) -> dict[str, Group]:
