@@ -1,0 +1,33 @@
+"""`make bench`: our figures beside the raw floor, in one run. Each part is a module that also runs alone."""
+
+import os
+import subprocess
+import sys
+import time
+
+PARTS = (
+    ("tests.bench.linux", "redeemed → usable, provisions and reclaims on the lab"),
+    ("tests.bench.ends", "400 accounts ending at once; the sweep's tick"),
+    ("tests.bench.accept", "how long a platform waits for its 202"),
+    ("tests.bench.stacks", "Pulumi's operations"),
+    ("tests.store.measure", "the store alone"),
+)
+
+
+def main() -> int:
+    """Run every part in turn; exit 1 when one did not finish."""
+    failed = []
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the first part", flush=True)
+    for module, what in PARTS:
+        print(f"\n== {what} (python -m {module})", flush=True)
+        began = time.monotonic()
+        if subprocess.run([sys.executable, "-m", module], check=False).returncode != 0:
+            failed.append(module)
+        print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    for module in failed:
+        print(f"{module} did not finish", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
