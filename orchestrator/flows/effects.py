@@ -6,6 +6,7 @@ with SIGKILL, TENURE_FAILPOINT=<point>=stop pauses it with SIGSTOP. Tests enumer
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -67,4 +68,5 @@ def _failpoint(point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if wanted == f"{point}=stop":
         os.environ.pop(VARIABLE)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this very thread: sent to the process, it could let this thread run on for a while.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)

@@ -94,15 +94,23 @@ class Sweep:
         """Hand out what is due; answers when the next thing is. Costs one query when nothing is."""
         with self.ctx.store.read() as tx:
             wake = accounts.next_wake(tx, self._asked)
-        if wake is None or wake > now:
-            return wake
+            if wake is None or wake > now:
+                return wake
+            due = self._due(tx, now)
         for owed, lease in ((Owed.FENCE, FENCE_LEASE), (Owed.WARN, WARN_LEASE)):
-            if owed in self._owed:
+            if owed in due:
                 self._direct(now, owed, lease)
         for owed in DURABLE:
-            if owed in self._owed:
+            if owed in due:
                 self._durable(now, owed)
         return now + self.ctx.settings.workers.poll
+
+    def _due(self, tx: Tx, now: datetime) -> frozenset[Owed]:
+        """What is worth a write transaction: with many workers on one database those are dear."""
+        found = {owed for owed in self._asked if (at := accounts.next_wake(tx, frozenset({owed}))) and at <= now}
+        if found & {Owed.WARN, Owed.CONVERT}:
+            found.add(Owed.FENCE)
+        return frozenset(found & self._owed)
 
     def idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing that was taken up still runs."""
@@ -147,14 +155,14 @@ class Sweep:
             if free <= 0:
                 return
             taken = commit("sweep.claim", self.ctx.store, partial(self._claim, now=now, owed=owed, free=free))
-            if not taken:
-                return
             for claimed in taken:
                 until = self._shy_until(claimed.account.site, now)
                 if until is None:
                     self._start(owed, claimed)
                 else:
                     self._give_back(claimed, until)
+            if len(taken) < free:
+                return
 
     def _shy_until(self, site: str, now: datetime) -> datetime | None:
         """A site that did not answer gets one flow at a time, after a pause that grows, until one succeeds."""

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from orchestrator.flows.sweep import Sweep
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.store import vouchers
+from orchestrator.store import sites, tables, vouchers
+from orchestrator.store.sites import Places
 from tests.faults.stage import LEASE_LAPSES, Processes, Stage, check_everything_ended
 from tests.faults.test_kill9 import SCENES, Scene
 from tests.flows.town import Town, town
@@ -43,7 +45,7 @@ def test_a_worker_paused_there_and_resumed_changes_nothing(stage: Stage, process
 
 
 def test_off_past_the_end_the_site_ends_it_alone(stage: Stage) -> None:
-    """Tenure is killed before the end and comes back after grace: nobody could use it in between, and it is taken away."""
+    """Killed before the end, back after grace: nobody could use it in between, and it is taken away."""
     stage.redeem()
     stage.must("ACTIVE")
     stage.pass_time(3600)
@@ -107,9 +109,6 @@ def test_four_hundred_ends_with_one_poisoned_and_one_dead_site(tmp_path: Path) -
 
 
 def _actives(made: Town, count: int) -> dict[str, list[str]]:
-    from sqlalchemy import update
-
-    from orchestrator.store import tables
     codes = made.codes(count)
     ids = [made.redeem(code).account for code in codes]
     with made.store.write() as tx:
@@ -128,11 +127,12 @@ def _poison_and_kill(made: Town, poisoned: str, gate: threading.Event, hanging: 
         """Calls hang until the gate opens, then fail."""
 
         def __getattr__(self, name: str) -> object:
-            if name in ("fence", "now", "warn"):
-                hanging.set()
-                assert gate.wait(60)
-                raise TimeoutError("site south does not answer")
-            return getattr(south, name)
+            return self._hang if name in ("fence", "now", "warn") else getattr(south, name)
+
+        def _hang(self, *_: object) -> None:
+            hanging.set()
+            assert gate.wait(60)
+            raise TimeoutError("site south does not answer")
 
     made.instead("south", Dead())
 
@@ -165,8 +165,6 @@ def test_a_thousand_at_once_for_a_hundred_places(tmp_path: Path) -> None:
             states = [row.voucher.state.value for row in vouchers.list_(tx, limit=2000)]
         refused = codes[answers.index("no_capacity")]
         with made.store.write() as tx:
-            from orchestrator.store import sites
-            from orchestrator.store.sites import Places
             sites.put_places(tx, "north", [Places("north", made.offer.name, 101)])
         again = one(refused)
         assert answers.count("no_capacity") == 900
@@ -190,9 +188,6 @@ def test_a_backlog_of_one_site_leaves_room_for_another(tmp_path: Path) -> None:
     with town(tmp_path / "home", ("north", "south")) as made:
         codes = made.codes(101)
         many = [made.redeem(code).account for code in codes[:100]]
-        from sqlalchemy import update
-
-        from orchestrator.store import tables
         made.clock.at += timedelta(seconds=1)
         one = made.redeem(codes[100]).account
         with made.store.write() as tx:
