@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -154,11 +155,21 @@ def test_usage_says_what_was_used(tenant: MakeTenant) -> None:
     assert made.client.call("usage", account=made.id, since=time.time() - 60)["egress"] == 10_000
 
 
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 7000), timeout=2)"
+LISTEN = "import socket, time; line = socket.create_server(('', 7000)); print('up', flush=True); time.sleep(600)"
+
+
 def test_accounts_do_not_reach_each_other(tenant: MakeTenant) -> None:
-    """No packet passes from one account's network to another's."""
+    """A server in one account, which the site itself reaches, is out of another account's reach."""
     one, other = tenant(), tenant()
-    reached = as_holder(one, "ping", "-c", "1", "-W", "1", str(other.facts["network"]["address"]))
-    assert reached.returncode != 0
+    address = str(other.facts["network"]["address"])
+    server = subprocess.Popen(other.inside("python3", "-c", LISTEN), stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"up\n"
+    run([*one.place.inside, "python3", "-c", CONNECT, address])
+    assert "timed out" in as_holder(one, "python3", "-c", CONNECT, address).stderr
+    server.kill()
+    server.wait()
 
 
 def test_a_namespace_that_a_crash_left_half_made_is_made_anew(tenant: MakeTenant) -> None:

@@ -35,7 +35,11 @@ class Tree(Protocol):
     def limits(self, path: str) -> dict[str, int] | None:
         """The limits as the kernel shows them, or None when a folder is missing."""
 
-    def freeze(self, path: str, frozen: bool) -> None: ...
+    def freeze(self, path: str, frozen: bool) -> None:
+        """Ask for it; a folder that is not there has nothing to freeze."""
+
+    def frozen(self, path: str) -> bool:
+        """Whether nothing in there runs any more."""
 
     def used(self, path: str) -> float | None:
         """CPU seconds used so far."""
@@ -85,15 +89,13 @@ class One:
         return seen if all(top.is_dir() for top in self.tops(f"{path}/{SHELL}")) else None
 
     def freeze(self, path: str, frozen: bool) -> None:
-        knob = self.root / "freezer" / path / "freezer.state"
-        wanted = "FROZEN" if frozen else "THAWED"
-        until = time.monotonic() + 0.2
         with contextlib.suppress(FileNotFoundError):
-            knob.write_text(wanted)
-            # a process in uninterruptible sleep stays FREEZING: it gets its SIGKILL all the same
-            while frozen and knob.read_text().strip() != wanted and time.monotonic() < until:
-                knob.write_text(wanted)
-                time.sleep(0.001)
+            (self.root / "freezer" / path / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+
+    def frozen(self, path: str) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return (self.root / "freezer" / path / "freezer.state").read_text() == "FROZEN\n"
+        return True
 
     def used(self, path: str) -> float | None:
         with contextlib.suppress(FileNotFoundError):
@@ -139,12 +141,13 @@ class Two:
             return None
 
     def freeze(self, path: str, frozen: bool) -> None:
-        top = self.root / path
-        until = time.monotonic() + 0.2
         with contextlib.suppress(FileNotFoundError):
-            (top / "cgroup.freeze").write_text("1" if frozen else "0")
-            while frozen and "frozen 1" not in (top / "cgroup.events").read_text() and time.monotonic() < until:
-                time.sleep(0.001)
+            (self.root / path / "cgroup.freeze").write_text("1" if frozen else "0")
+
+    def frozen(self, path: str) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return "frozen 1" in (self.root / path / "cgroup.events").read_text()
+        return True
 
     def used(self, path: str) -> float | None:
         with contextlib.suppress(FileNotFoundError):

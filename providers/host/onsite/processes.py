@@ -14,6 +14,8 @@ from . import cgroups
 from .config import Config
 from .errors import Later
 
+FREEZING = 0.2
+"""Seconds that a batch waits for all of it to be frozen."""
 PATIENCE = 1.5
 """Seconds in which all processes of a batch must be gone."""
 
@@ -37,6 +39,10 @@ def freeze_and_kill(config: Config, accounts: Iterable[str]) -> None:
     try:
         for path in below:
             tree.freeze(path, True)
+        until = time.monotonic() + FREEZING
+        # a process in uninterruptible sleep does not freeze: it gets its SIGKILL all the same
+        while not all(tree.frozen(path) for path in below) and time.monotonic() < until:
+            time.sleep(0.001)
         for path in below:
             for pid in holders(cgroups.members(tree.tops(path))):
                 signal_to(pid)
