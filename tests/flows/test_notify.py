@@ -1,0 +1,183 @@
+"""Callbacks: signed as Standard Webhooks, the same bytes at every try, tried for days, never into our own network."""
+
+import ipaddress
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from standardwebhooks import Webhook
+
+from orchestrator.flows.egress import Blocked, allowed, post
+from orchestrator.flows.notify import Notifier
+from orchestrator.settings import Callbacks
+from orchestrator.store import outbox, senders
+from tests.flows.town import Town
+
+LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+
+
+class Platform:
+    """A sender's own server: keeps what it was sent, answers as told."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.answer, self.location = 204, ""
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                platform.heard.append((dict(self.headers.items()), body))
+                self.send_response(platform.answer)
+                if platform.location:
+                    self.send_header("location", platform.location)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/tenure"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def platform(town: Town) -> Iterator[Platform]:
+    """The town's sender has a server on loopback, and the operator allows it. The clock is the machine's."""
+    made = Platform()
+    town.clock.at = datetime.now(UTC)
+    for site in town.sites.values():
+        with site.keeper.held() as world:
+            world.at = town.clock.at.timestamp()
+    settings = town.ctx.settings.model_copy(update={"callbacks": Callbacks(allow=(LOOPBACK,))})
+    town.ctx = replace(town.ctx, settings=settings)
+    with town.store.write() as tx:
+        senders.set_callback(tx, town.sender.id, made.url)
+    yield made
+    made.close()
+
+
+def _deliver(town: Town) -> None:
+    town.clock.at = max(town.clock.at, datetime.now(UTC))
+    notifier = Notifier(town.ctx)
+    notifier.tick(town.clock.at)
+    assert notifier.idle(30)
+
+
+def test_a_callback_verifies_with_the_senders_secret(town: Town, platform: Platform) -> None:
+    """The stock library takes it, and it says what became usable and where to claim."""
+    id = town.active()
+    _deliver(town)
+    [(headers, body)] = platform.heard
+    said = Webhook(town.secret).verify(body, headers)
+    assert (said["type"], said["data"]["account"]) == ("account.usable", id)
+    assert said["data"]["claim_url"].startswith("https://tenure.example/claim/")
+
+
+def test_it_is_sent_once(town: Town, platform: Platform) -> None:
+    """A second round sends nothing."""
+    town.active()
+    _deliver(town)
+    _deliver(town)
+    assert len(platform.heard) == 1
+
+
+def test_a_refused_callback_comes_again_with_the_same_id_and_bytes(town: Town, platform: Platform) -> None:
+    """500 is no answer; a later try is."""
+    town.active()
+    platform.answer = 500
+    _deliver(town)
+    platform.answer = 200
+    town.clock.at += timedelta(hours=1)
+    _deliver(town)
+    (first, body), (second, again) = platform.heard
+    assert (first["webhook-id"], body) == (second["webhook-id"], again)
+
+
+def test_after_days_it_is_given_up(town: Town, platform: Platform) -> None:
+    """Not tried again, and the reason is kept."""
+    town.active()
+    platform.answer = 500
+    town.clock.at += town.ctx.settings.callbacks.give_up_after + timedelta(hours=1)
+    _deliver(town)
+    with town.store.read() as tx:
+        [message] = outbox.list_(tx)
+    assert (message.due_at, message.error, message.sent_at) == (None, "the answer was 500", None)
+
+
+def test_a_redirect_is_not_followed(town: Town, platform: Platform) -> None:
+    """It counts as no answer."""
+    town.active()
+    platform.answer, platform.location = 302, platform.url + "/elsewhere"
+    _deliver(town)
+    assert len(platform.heard) == 1
+    with town.store.read() as tx:
+        assert outbox.list_(tx)[0].sent_at is None
+
+
+def test_without_leave_loopback_is_blocked(town: Town, platform: Platform) -> None:
+    """The default: nothing arrives, and the message says why."""
+    town.ctx = replace(town.ctx, settings=town.ctx.settings.model_copy(update={"callbacks": Callbacks()}))
+    town.active()
+    _deliver(town)
+    with town.store.read() as tx:
+        [message] = outbox.list_(tx)
+    assert platform.heard == []
+    assert "may not go to 127.0.0.1" in (message.error or "")
+
+
+def test_a_sender_without_a_callback_is_told_nothing(town: Town, platform: Platform) -> None:
+    """The outbox does not fill up."""
+    with town.store.write() as tx:
+        senders.set_callback(tx, town.sender.id, None)
+    town.active()
+    _deliver(town)
+    with town.store.read() as tx:
+        assert outbox.list_(tx, unsent=True) == []
+
+
+def test_no_name_or_mail_address_is_in_a_callback(town: Town, platform: Platform) -> None:
+    """Ids and instants only."""
+    town.active()
+    _deliver(town)
+    text = json.dumps(json.loads(platform.heard[0][1]), ensure_ascii=False)
+    assert "某某" not in text
+    assert "@" not in text
+
+
+@pytest.mark.parametrize("address", [
+    "127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+    "255.255.255.255", "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
+    "2002:7f00:1::", "ff02::1", "::"])
+def test_addresses_of_our_own_networks_are_blocked(address: str) -> None:
+    """In every way of writing them."""
+    assert not allowed(ipaddress.ip_address(address), ())
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "203.107.1.1", "2606:4700::1111"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    """Nothing else is needed for them."""
+    assert allowed(ipaddress.ip_address(address), ())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "017700000001", "localhost", "127.1",
+                                  "[::1]", "[::ffff:127.0.0.1]"])
+def test_every_way_of_writing_loopback_is_blocked_when_connecting(host: str) -> None:
+    """Decimal, hexadecimal, octal, short, by name."""
+    with pytest.raises(Blocked):
+        post(f"http://{host}:9/x", {}, b"{}", (), 2.0)
+
+
+def test_what_is_no_web_address_is_refused() -> None:
+    """Files and sockets least of all."""
+    with pytest.raises(ValueError, match="not an http"):
+        post("file:///etc/passwd", {}, b"", (), 2.0)
