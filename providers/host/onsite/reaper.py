@@ -34,7 +34,10 @@ class Reaper:
     broken: set[str] = field(default_factory=set)
     folder: int = -1
     watch_at: float = 0.0
+    beat_at: float = 0.0
     retry: dict[str, float] = field(default_factory=dict)
+    restored: bool = False
+    """Every live account's limits have been tried once: sshd may start."""
     stopping: bool = False
 
     def loop(self) -> None:
@@ -54,6 +57,8 @@ class Reaper:
         if now >= self.watch_at:
             self.watch_at = now + WATCH_EVERY
             self.watch()
+        if self.restored and now >= self.beat_at:
+            self.beat_at = now + WATCH_EVERY
             beat(self.config)
 
     def look(self) -> None:
@@ -155,6 +160,7 @@ class Upkeep:
     def loop(self) -> None:
         while not self.reaper.stopping:
             self.restore()
+            self.reaper.restored = True
             if time.monotonic() >= self.save_at:
                 self.save_at = time.monotonic() + SAVE_EVERY
                 guarded("saving meters", lambda: meters.save(self.reaper.config))
@@ -203,6 +209,7 @@ def main(config: Config) -> int:
         reaper = Reaper(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, reaper.stop)
+        guarded("the first look at the leases", reaper.turn)
         threading.Thread(target=Upkeep(reaper).loop, name="upkeep").start()
         reaper.loop()
     return 0
