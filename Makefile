@@ -33,4 +33,5 @@ lock: ## resolve the dependencies anew into requirements.lock (hashes, no addres
 		--custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
 
 clean-lab: ## take every lab away completely
+	@$(BIN)/python -m tests.demo clean
 	@$(BIN)/python -m tests.lab down --all

@@ -1,24 +1,26 @@
-"""`make demo`: the main job on a real site in a network namespace. Exit 0 when every step held."""
+"""`make demo`: the main job on a real site in a network namespace. Exit 0 when every step held. `clean` takes it away."""
 
 import sys
-from pathlib import Path
 
 from tests.demo import acts, world
 from tests.demo.report import Report
 from tests.lab.place import Unfit, base
 
 NAME = "demo"
+FOLDER = base().parent / "tenure-demo"
 
 
 def main() -> int:
+    if sys.argv[1:] == ["clean"]:
+        world.clean(FOLDER, NAME)
+        return 0
     report = Report()
     print("Tenure: the life of a voucher on a real Linux site (network namespace, sshd, podman, btrfs, nftables, tc)")
     report.act(0, "Set-up: a site, Tenure prepared on it, a platform that sends vouchers")
-    folder = Path(base()).parent / "tenure-demo"
     stage = None
     try:
         with report.step("lab, `tenure init`, `apply`, `site prepare`, `sender add`, `serve`") as step:
-            stage = world.build(folder, NAME, world.OFFERS)
+            stage = world.build(FOLDER, NAME, world.OFFERS)
             step.saw(f"site {stage.place.address}, doors at {stage.tenure.url}, home {stage.tenure.home}")
         acts.both(stage, report)
     except Unfit as unfit:

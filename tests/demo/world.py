@@ -56,9 +56,8 @@ class World:
 
 def build(folder: Path, name: str, offers: list[dict[str, Any]], *, serve: bool = True) -> World:
     """Bring the lab up and put Tenure on it with its own commands; what an earlier run left is taken away first."""
+    clean(folder, name)
     lab = Lab(name)
-    lab.down()
-    shutil.rmtree(folder, ignore_errors=True)
     place = lab.bare()
     lab.start_sshd()
     home = folder / "home"
@@ -77,6 +76,12 @@ def build(folder: Path, name: str, offers: list[dict[str, Any]], *, serve: bool 
     if serve:
         world.tenure.serve()
     return world
+
+
+def clean(folder: Path, name: str) -> None:
+    """Take lab and home away."""
+    Lab(name).down()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def close(world: World) -> None:
