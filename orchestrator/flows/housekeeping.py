@@ -21,9 +21,11 @@ def run(ctx: Context, stop: threading.Event) -> None:
     rounds = 0
     while not stop.wait(EVERY.total_seconds()):
         try:
-            effect("keep.seal", journal.seal, ctx.store, ctx.settings.checkpoint(ctx.home))
+            checkpoint = ctx.settings.checkpoint(ctx.home)
+            while effect("keep.seal", journal.seal, ctx.store, checkpoint) and not stop.is_set():
+                continue
             if rounds % VOUCHERS_EVERY == 0:
                 commit("keep.expire", ctx.store, lambda tx: vouchers.expire(tx, ctx.clock()))
         except (StoreError, OSError) as error:
-            log.warning("journal not sealed: %s", error)
+            log.error("housekeeping: %s", error)
         rounds += 1

@@ -13,7 +13,7 @@ from orchestrator.store.accounts import Claimed, Stuck
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict, StoreError
 from providers.protocol import NeedsHuman, Refused, SiteError, Stale, TryLater
-from stacks.errors import StackBroken, StackError
+from stacks.errors import CliMissing, StackBroken, StackError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +42,8 @@ def trouble(what: str, error: Exception) -> Trouble:
             return Trouble(what, str(error), "tenure", after=error.after)
         case NeedsHuman() | StackBroken():
             return Trouble(what, str(error), "operator", error.remedy)
+        case CliMissing():
+            return Trouble(what, str(error), "operator", "python -m stacks.install")
         case Refused():
             return Trouble(what, str(error), "operator", "look at the account at its site; Tenure goes on trying")
         case Stale() | SiteError() | StackError() | StoreError():

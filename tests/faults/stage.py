@@ -81,8 +81,9 @@ class Processes:
 class Stage:
     """A home, a site in a file, and a clock that runs `ahead` seconds before the machine's, for all alike."""
 
-    def __init__(self, home: Path, processes: Processes, offer: Offer = BRIEF) -> None:
+    def __init__(self, home: Path, processes: Processes, offer: Offer = BRIEF, database: str = "") -> None:
         home.mkdir()
+        (home / "tenure.yaml").write_text(f"database: '{database}'\n")
         self.home, self.file, self.ahead = home, home / "site", 0.0
         self.processes = processes
         self.app = App.open(home, FakeStacks())
@@ -128,8 +129,8 @@ class Stage:
         """One worker process."""
         return self.processes.run(self.order(goal, failpoint, trouble))
 
-    def order(self, goal: str = "idle", failpoint: str = "", trouble: str = "") -> Order:
-        return Order(str(self.home), self.ahead, failpoint, goal, trouble)
+    def order(self, goal: str = "idle", failpoint: str = "", trouble: str = "", pulumi: bool = False) -> Order:
+        return Order(str(self.home), self.ahead, failpoint, goal, trouble, pulumi)
 
     def must(self, goal: str = "idle", trouble: str = "") -> None:
         """One worker process that has to reach its goal."""

@@ -39,6 +39,8 @@ class Order:
     failpoint: str = ""
     goal: str = "idle"
     trouble: str = ""
+    pulumi: bool = False
+    """Whether the stacks are Pulumi's own."""
 
 
 class Brittle:
@@ -61,7 +63,7 @@ def run(order: Order) -> int:
     if order.failpoint:
         os.environ[VARIABLE] = order.failpoint
     stacks = FakeStacks()
-    app = App.open(Path(order.home), stacks)
+    app = App.open(Path(order.home), None if order.pulumi else stacks)
     ctx = replace(app.ctx, clock=lambda: datetime.now(UTC) + timedelta(seconds=order.ahead))
     _make_trouble(order.trouble, ctx, stacks)
     stop = threading.Event()
