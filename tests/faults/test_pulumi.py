@@ -17,7 +17,7 @@ def _must(stage: Stage, goal: str) -> None:
 
 
 def test_a_whole_life_with_pulumi(stage: Stage) -> None:
-    """Made, converted in place, fenced at the contract's end, reclaimed, nothing left in the stacks' folder."""
+    """Made, converted in place, fenced at the contract's end, reclaimed, nothing left among the states."""
     id = stage.redeem()
     _must(stage, "ACTIVE")
     uid = stage.uid(id)
@@ -31,7 +31,7 @@ def test_a_whole_life_with_pulumi(stage: Stage) -> None:
         stage.pass_time(seconds)
         _must(stage, "FENCED|RECLAIMED")
     check_everything_ended(stage)
-    assert list((stage.home / "stacks").rglob(f"*{id}*")) == []
+    assert list((stage.home / "stacks" / "states").rglob(f"*{id}*")) == []
 
 
 @pytest.mark.parametrize("part", ["account", "storage", "containers"])
