@@ -1,6 +1,8 @@
 """Leases at the site: ends, generations, fences, tombstones. Files only."""
 
 import dataclasses
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -204,6 +206,13 @@ def test_ready_is_false_after_a_reboot(config: Config) -> None:
 def test_bad_input_is_refused(config: Config, line: str) -> None:
     """Whatever is not a request of the protocol is refused, with nothing done."""
     assert serve.answer(config, line)["error"]["kind"] == "refused"
+
+
+def test_the_end_of_an_open_contract_is_taken(config: Config) -> None:
+    """An open contract ends on the last day of 2999: an end is never null."""
+    end = datetime(2999, 12, 31, tzinfo=UTC).timestamp()
+    request = {"id": 1, "op": "arm", "account": "abcdefghij", "end": end, "generation": 1}
+    assert serve.answer(config, json.dumps(request)) == {"id": 1, "ok": {"armed": {"end": end, "generation": 1}}}
 
 
 @pytest.mark.parametrize("field", list(spec.NUMBERS))

@@ -12,8 +12,8 @@ from .errors import Refused, SiteFault
 from .spec import whole
 
 LONGEST = 1 << 20
-FAR = 4_102_444_800.0
-"""2100-01-01: no instant may lie beyond it."""
+FAR = 32_503_680_000.0
+"""3000-01-01: no instant may lie beyond it. A contract without an end has one shortly before."""
 
 Request = dict[str, Any]
 Answer = Any
