@@ -1,4 +1,4 @@
-"""`make demo`: the main job on a real site in a network namespace. Exit 0 when every step held. `clean` takes it away."""
+"""`make demo`: the main job on a real site in a network namespace. Exit 0 when every step held. `clean` removes it."""
 
 import sys
 
