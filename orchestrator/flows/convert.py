@@ -48,7 +48,7 @@ def ask(ctx: Context, asked: Ask, *, actor: str, sender: str | None = None) -> C
 
 
 def _ask(ctx: Context, tx: Tx, contract: Contract, actor: str, sender: str | None) -> Contract:
-    account, now = accounts.get(tx, contract.account), ctx.clock()
+    account, now = accounts.get(tx, contract.account, lock=True), ctx.clock()
     if account is None or (sender is not None and accounts.record(tx, account.id).sender != sender):
         raise RuleError("not_found", f"there is no account {contract.account!r}")
     contracts.add(tx, contract)

@@ -109,7 +109,7 @@ def reclaim(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Acco
 
 
 def _ask_reclaim(ctx: Context, tx: Tx, account_id: str, actor: str, why: str) -> Account:
-    account = accounts.get(tx, account_id)
+    account = accounts.get(tx, account_id, lock=True)
     if account is None:
         raise RuleError("not_found", f"there is no account {account_id!r}")
     if account.state in (State.RECLAIMING, State.RECLAIMED, State.FAILED) or account.reclaim_asked:

@@ -57,8 +57,8 @@ def _wait(ctx: Context, claimed: Claimed, wait: timedelta) -> None:
 
 def _begin(ctx: Context, tx: Tx, claimed: Claimed) -> Claimed | None:
     """RECLAIMING, unless a contract or a hold has arrived since the claim: up to here those win."""
-    known = accounts.record(tx, claimed.account.id)
-    if known.account.convert_asked or known.account.hold:
+    known = accounts.get(tx, claimed.account.id, lock=True)
+    if known is not None and (known.convert_asked or known.hold):
         accounts.release(tx, claimed)
         return None
     journal.write(tx, "account.reclaiming", claimed.account.id, f"worker:{ctx.worker}",

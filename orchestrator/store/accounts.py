@@ -40,9 +40,10 @@ def add(tx: Tx, account: Account, *, sender: str, holder: str) -> None:
         "sender": sender, "holder": holder, "site_hold": held, "attempts": 0})
 
 
-def get(tx: Tx, id: str) -> Account | None:
-    """The account, or None."""
-    row = tx.execute(sa.select(_table).where(_table.c.id == id)).first()
+def get(tx: Tx, id: str, *, lock: bool = False) -> Account | None:
+    """The account, or None. With `lock` nobody else may change it until this transaction ends."""
+    query = sa.select(_table).where(_table.c.id == id)
+    row = tx.execute(query.with_for_update() if lock else query).first()
     return None if row is None else account_of(row)
 
 
@@ -117,13 +118,12 @@ class Filter:
     """Which accounts; what is left out does not matter."""
 
     site: str | None = None
-    state: State | Collection[State] | None = None
+    state: State | None = None
     ending_before: datetime | None = None
     stuck: bool | None = None
     sender: str | None = None
     ids: Collection[str] | None = None
     live: bool | None = None
-    due_before: datetime | None = None
 
 
 def select(tx: Tx, which: Filter, limit: int = 100, after: str | None = None) -> list[AccountRecord]:
@@ -134,12 +134,9 @@ def select(tx: Tx, which: Filter, limit: int = 100, after: str | None = None) ->
     if which.sender is not None:
         query = query.where(_table.c.sender == which.sender)
     if which.state is not None:
-        states = [which.state] if isinstance(which.state, State) else list(which.state)
-        query = query.where(_table.c.state.in_([state.value for state in states]))
+        query = query.where(_table.c.state == which.state.value)
     if which.ending_before is not None:
         query = query.where(_table.c.ends_at < which.ending_before)
-    if which.due_before is not None:
-        query = query.where(_table.c.due_at < which.due_before)
     if which.stuck is not None:
         query = query.where(_table.c.stuck.is_not(None) if which.stuck else _table.c.stuck.is_(None))
     if which.ids is not None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.stage import Processes, Stage
+from tests.flows import town as towns
+from tests.flows.town import Town
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,10 @@ def stage(tmp_path: Path, processes: Processes) -> Iterator[Stage]:
     made = Stage(tmp_path / "home", processes)
     yield made
     made.close()
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    """A Tenure in this process, with one site in memory."""
+    with towns.town(tmp_path / "town") as made:
+        yield made

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.flows import operate
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import vouchers
 from tests.faults.stage import LEASE_LAPSES, Processes, Stage, check_everything_ended
+from tests.faults.test_races import at_once
 from tests.flows.town import Town, town
 from tests.store import postgres
 
@@ -92,3 +94,22 @@ def test_two_worker_processes_do_each_thing_once(tmp_path: Path, database: str, 
     other.close()
     check_everything_ended(stage, events=6)
     stage.close()
+
+
+def test_taking_back_and_a_contract_at_once_exclude_each_other(crowded: Town) -> None:
+    """One is refused, though both looked at the account at the same time."""
+    ids = [crowded.redeem().account for _ in range(10)]
+    crowded.work()
+    for number, id in enumerate(ids):
+        refused = at_once(lambda id=id: operate.reclaim(crowded.ctx, id, actor="test"),  # type: ignore[misc]
+                          lambda id=id, number=number: crowded.ask(id, f"C-{number}"))  # type: ignore[misc]
+        assert refused.count("") == 1
+
+
+def test_two_contracts_at_once_exclude_each_other(crowded: Town) -> None:
+    """One is refused as pending, and no other than the first is converted to."""
+    ids = [crowded.redeem().account for _ in range(10)]
+    crowded.work()
+    for id in ids:
+        refused = at_once(lambda id=id: crowded.ask(id, "C-1"), lambda id=id: crowded.ask(id, "C-2"))  # type: ignore[misc]
+        assert refused.count("") == 1
