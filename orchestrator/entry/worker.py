@@ -1,20 +1,13 @@
 """The worker: sweep, callbacks and housekeeping in one process, beside the doors or alone. Killing it loses nothing."""
 
-import logging
-import signal
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
-from orchestrator.app import App
 from orchestrator.flows import housekeeping
 from orchestrator.flows.context import Context
 from orchestrator.flows.notify import Notifier
 from orchestrator.flows.sweep import Sweep
-
-log = logging.getLogger(__name__)
 
 PATIENCE = 20.0
 """Seconds that flows in flight get when the worker is told to stop; the rest is owed to whoever comes next."""
@@ -63,30 +56,3 @@ class Worker:
 
     def _thread(self, name: str, run: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=run, name=name, daemon=True)
-
-
-def run(ctx: Context) -> None:
-    """Work until SIGTERM or SIGINT. For the main thread of a process."""
-    stop = threading.Event()
-
-    def told(number: int, _frame: FrameType | None) -> None:
-        log.info("told to stop by %s", signal.Signals(number).name)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
-    with Worker(ctx) as worker:
-        while not stop.wait(1.0):
-            if not worker.alive():
-                raise SystemExit("tenure: a thread of the worker has ended; see the log, then start it again")
-
-
-def main(argv: list[str]) -> None:
-    """`python -m orchestrator.entry.worker HOME`"""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with App.open(Path(argv[1])) as app:
-        run(app.ctx)
-
-
-if __name__ == "__main__":
-    main(sys.argv)
