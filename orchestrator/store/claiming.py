@@ -79,9 +79,7 @@ def _take_all(tx: Tx, rows: list[tuple[Row[Any], Owed]], worker: str, until: dat
 
 
 def _with_claim(before: Claimed, worker: str) -> Claimed:
-    generation = before.generation + 1
-    return replace(before, worker=worker, generation=generation,
-                   account=replace(before.account, generation=generation))
+    return replace(before, worker=worker, account=replace(before.account, generation=before.generation + 1))
 
 
 def claim_one(tx: Tx, id: str, now: datetime, worker: str, lease: timedelta) -> Claimed:

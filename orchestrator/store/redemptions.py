@@ -36,20 +36,10 @@ def remember(tx: Tx, redemption: Redemption) -> bool:
     return insert_new(tx, _table, asdict(redemption))
 
 
-def by_voucher(tx: Tx, digest: str) -> list[Redemption]:
-    """All uses of a voucher, oldest first: more than one only when earlier accounts FAILED."""
-    found = tx.execute(select(_table).where(_table.c.voucher == digest).order_by(_table.c.at, _table.c.id))
-    return [_redemption(row) for row in found]
-
-
 def by_account(tx: Tx, account: str) -> Redemption | None:
     """The redemption that an account was made for."""
     return _one(tx.execute(select(_table).where(_table.c.account == account, _table.c.voucher.is_not(None))).first())
 
 
 def _one(row: Row[Any] | None) -> Redemption | None:
-    return None if row is None else _redemption(row)
-
-
-def _redemption(row: Row[Any]) -> Redemption:
-    return Redemption(**row._mapping)
+    return None if row is None else Redemption(**row._mapping)

@@ -29,13 +29,15 @@ class Claimed:
 
     account: Account
     owed: Owed
-    generation: int
     worker: str
-    sender: str = ""
-    holder: str = ""
-    attempts: int = 0
+    sender: str
+    attempts: int
     """How often the work owed was put off since something last succeeded."""
-    stuck: Stuck | None = None
+    stuck: Stuck | None
+
+    @property
+    def generation(self) -> int:
+        return self.account.generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,6 @@ class AccountRecord:
     claimed_until: datetime | None
     worker: str | None
     stuck: Stuck | None
-    own_hold: bool
-    """Held by itself, whatever its site is."""
     inventory: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,12 +117,11 @@ def record_of(row: Row[Any]) -> AccountRecord:
         account=account_of(row), sender=found["sender"], holder=found["holder"],
         owed=Owed(found["owed"]) if found["owed"] else None, due_at=found["due_at"], retry_at=found["retry_at"],
         attempts=found["attempts"], claimed_until=found["claimed_until"], worker=found["worker"],
-        stuck=stuck_of(found["stuck"]), own_hold=found["hold"], inventory=found["inventory"] or {})
+        stuck=stuck_of(found["stuck"]), inventory=found["inventory"] or {})
 
 
 def claimed_of(row: Row[Any], owed: Owed) -> Claimed:
     """The claim that a row now carries."""
     found = row._mapping
-    return Claimed(account=account_of(row), owed=owed, generation=found["generation"], worker=found["worker"],
-                   sender=found["sender"], holder=found["holder"], attempts=found["attempts"],
-                   stuck=stuck_of(found["stuck"]))
+    return Claimed(account=account_of(row), owed=owed, worker=found["worker"], sender=found["sender"],
+                   attempts=found["attempts"], stuck=stuck_of(found["stuck"]))

@@ -1,6 +1,6 @@
 """Sealing with keys kept outside the database: AES-256-GCM for secrets, HMAC-SHA-256 for codes and tokens.
 
-The sealing keys rotate (newest first, older ones still open what they sealed). The hashing key does not: voucher
+Of several sealing keys in the file the first seals, and each opens what it sealed. There is one hashing key: voucher
 digests and claim links must stay the same for ever.
 """
 
@@ -68,22 +68,6 @@ class Keyring:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WrongKey(f"key file {path} cannot be used: {error}") from error
 
-    def rotated(self) -> "Keyring":
-        """The same keyring with a new sealing key in front; the older ones still open."""
-        return Keyring(self._hashing, [secrets.token_bytes(_KEY), *self._keys])
-
-    def retired(self) -> "Keyring":
-        """The same keyring with its newest sealing key alone, for after everything was sealed anew."""
-        return Keyring(self._hashing, self._keys[:1])
-
-    def save(self, path: Path) -> None:
-        """Replace the key file in one step."""
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        _write_new(fresh, self._document())
-        os.replace(fresh, path)
-        _sync_folder(path.parent)
-
     def _document(self) -> dict[str, Any]:
         def text(key: bytes) -> str:
             return base64.b64encode(key).decode("ascii")
@@ -105,10 +89,6 @@ class Keyring:
             return cipher.decrypt(bytes(sealed[_MARK:_MARK + _NONCE]), bytes(sealed[_MARK + _NONCE:]), place.encode())
         except (InvalidTag, ValueError) as error:
             raise WrongKey(f"{place}: the sealed value was changed, or belongs elsewhere") from error
-
-    def is_newest(self, sealed: bytes) -> bool:
-        """Whether the newest key sealed it."""
-        return bytes(sealed[:_MARK]) == self._newest
 
     def mac(self, purpose: str, data: str | bytes) -> bytes:
         """Keyed hash, 32 bytes. Each purpose has a key of its own."""

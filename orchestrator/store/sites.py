@@ -65,12 +65,6 @@ def list_(tx: Tx) -> list[SiteRow]:
     return [_site(row) for row in tx.execute(select(_table).order_by(_table.c.order, _table.c.name))]
 
 
-def remove(tx: Tx, name: str) -> None:
-    """Forget a site that never had an account; Conflict otherwise (its accounts are kept for ever)."""
-    tx.execute(delete(tables.places).where(tables.places.c.site == name))
-    tx.execute(delete(_table).where(_table.c.name == name))
-
-
 def drain(tx: Tx, name: str, drained: bool) -> None:
     """Whether it gets no new accounts. NotFound."""
     _known(tx.execute(update(_table).where(_table.c.name == name).values(drained=drained)

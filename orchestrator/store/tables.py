@@ -71,7 +71,6 @@ redemptions = Table(
     Column("voucher", String),
     Column("account", String, nullable=False),
     Column("at", Instant, nullable=False),
-    Index("ix_redemptions_voucher", "voucher"),
     Index("ix_redemptions_account", "account"),
 )
 

@@ -163,7 +163,6 @@ def test_the_inventory_is_added_to(world: World) -> None:
     (Filter(), [0, 1, 2]), (Filter(site="wuxi"), [1]), (Filter(state=State.ACTIVE), [0, 1]),
     (Filter(ending_before=NOW + HOUR), [1]), (Filter(stuck=True), [0]), (Filter(stuck=False), [1, 2]),
     (Filter(ids=[number(2), "nobody"]), [2]), (Filter(live=True), [0, 1]), (Filter(sender="another"), []),
-    (Filter(state={State.ACTIVE, State.RECLAIMED}, due_before=NOW + HOUR), [0, 1]),
 ], ids=str)
 def test_a_filter_finds(world: World, which: Filter, found: list[int]) -> None:
     """Each condition narrows the list by itself."""

@@ -64,14 +64,6 @@ def test_a_refused_one_is_not_remembered(world: World) -> None:
         assert redemptions.find(tx, world.sender, "evt-1") is None
 
 
-def test_all_uses_of_a_voucher_are_listed(world: World) -> None:
-    """Oldest first, whichever event brought it."""
-    with world.store.write() as tx:
-        redemptions.remember(tx, event(world, 0))
-        redemptions.remember(tx, event(world, 1, id="evt-2"))
-        assert [found.account for found in redemptions.by_voucher(tx, "v")] == [number(0), number(1)]
-
-
 def test_an_accounts_redemption_is_found(world: World) -> None:
     """An account knows what it was made for."""
     with world.store.write() as tx:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.store import errors, sites
 from orchestrator.store.sites import Places, SiteRow
-from tests.store.making import HOUR, NOW, OFFER, World, new
+from tests.store.making import HOUR, NOW, OFFER, World
 
 SITE = SiteRow("edge-1", "linux", "edge", {"chip": "910b"}, {"host": "10.0.0.1", "ports": [22]}, order=7)
 
@@ -42,13 +42,6 @@ def test_an_unknown_site_is_not_found(world: World, call: object) -> None:
     """Acting on nobody's name says so."""
     with world.store.write() as tx, pytest.raises(errors.NotFound):
         call(tx)  # type: ignore[operator]
-
-
-def test_a_site_with_accounts_is_not_forgotten(world: World) -> None:
-    """Its accounts are kept for ever, and so is it."""
-    world.add(new())
-    with pytest.raises(errors.Conflict), world.store.write() as tx:
-        sites.remove(tx, "nanjing")
 
 
 def test_an_offer_is_read_back(world: World) -> None:

@@ -117,7 +117,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('sender', 'id', name=op.f('pk_redemptions'))
     )
     op.create_index('ix_redemptions_account', 'redemptions', ['account'], unique=False)
-    op.create_index('ix_redemptions_voucher', 'redemptions', ['voucher'], unique=False)
     op.create_table('tokens',
     sa.Column('id', sa.String(), nullable=False),
     sa.Column('name', sa.String(), nullable=False),
