@@ -135,7 +135,6 @@ def render_config(host: HostSettings) -> str:
         "masquerade": host.masquerade,
         "models": dict(host.models),
         "podman": {"runtime": host.runtime, **({"imagestore": host.imagestore} if host.imagestore else {})},
-        **({"netns_of_site": host.netns_of_site} if host.netns_of_site else {}),
     }
     return json.dumps(raw, indent=2, sort_keys=True) + "\n"
 

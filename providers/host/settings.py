@@ -57,7 +57,6 @@ class HostSettings:
     masquerade: bool = True
     runtime: str = "runc"
     imagestore: str = ""
-    netns_of_site: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
     paths: Paths = field(default_factory=Paths)
 
@@ -72,10 +71,6 @@ class HostSettings:
         return ssh.Address(
             self.site, self.public_address or self.address, self.public_port or self.port, self.user, self.host_key
         )
-
-
-PLACEMENT = frozenset({"labels", "tier"})
-"""Not the host's: for whoever chooses a site."""
 
 
 def parse(site: str, raw: Mapping[str, object]) -> HostSettings:
@@ -98,14 +93,10 @@ def parse(site: str, raw: Mapping[str, object]) -> HostSettings:
         "masquerade": _truth,
         "runtime": _matching(NAME, "runc or crun"),
         "imagestore": _path,
-        "netns_of_site": _matching(NAME, "a network namespace's name"),
         "models": _models,
         "paths": lambda value: _paths(site, value),
     }
-    known = dict(raw)
-    for unread in PLACEMENT:
-        known.pop(unread, None)
-    read = {name: _field(site, name, value, readers) for name, value in known.items()}
+    read = {name: _field(site, name, value, readers) for name, value in raw.items()}
     for required in ("address", "host_key"):
         if required not in read:
             raise _bad(site, required, "is missing")
@@ -117,7 +108,7 @@ def parse(site: str, raw: Mapping[str, object]) -> HostSettings:
 
 def _field(site: str, name: str, value: object, readers: Mapping[str, Callable[[object], T]]) -> T:
     if name not in readers:
-        raise _bad(site, name, f"is not a setting; known are {', '.join(sorted({*readers, *PLACEMENT}))}")
+        raise _bad(site, name, f"is not a setting; known are {', '.join(sorted(readers))}")
     try:
         return readers[name](value)
     except ValueError as wrong:

@@ -41,13 +41,11 @@ MOST_SKEW = timedelta(seconds=2)
 
 
 def connect(name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> "MemorySite":
-    """Settings: `file` (optional) shares the site between processes; `labels` is for whoever places accounts.
-    Secrets: `ca_key` (optional), an OpenSSH private key."""
-    unknown = sorted(set(settings) - {"file", "labels", "tier"})
+    """Settings: `file` (optional) shares the site between processes. Secrets: `ca_key` (optional), an OpenSSH private
+    key."""
+    unknown = sorted(set(settings) - {"file"})
     if unknown:
-        raise NeedsHuman(
-            f"site {name}: unknown setting {unknown[0]!r}", remedy="a memory site takes: file, labels, tier"
-        )
+        raise NeedsHuman(f"site {name}: unknown setting {unknown[0]!r}", remedy="a memory site takes: file")
     file = settings.get("file")
     if file is not None and not isinstance(file, str):
         raise NeedsHuman(f"site {name}: file: must be a path", remedy="give a path, or leave it out")

@@ -26,7 +26,6 @@ def described(place: Place) -> dict[str, Any]:
         "nft_table": place.nft_table,
         "cgroup": place.cgroup,
         "imagestore": str(place.path("images")),
-        "netns_of_site": place.netns,
         "models": {MODEL: str(models(place))},
         "paths": {
             "lib": str(place.path("lib")),

@@ -61,8 +61,3 @@ def test_holders_may_come_in_by_another_door() -> None:
     """What holders connect to may differ from what Tenure connects to; the pinned key is the same."""
     door = settings.parse("s", {**GOOD, "public_address": "gate.example", "public_port": 2222}).door
     assert door.known_hosts().startswith("[gate.example]:2222 ssh-ed25519 ")
-
-
-def test_labels_are_left_to_whoever_places_accounts() -> None:
-    """They are not the host's business, and no error."""
-    assert settings.parse("s", {**GOOD, "labels": {"a": "b"}, "tier": "edge"}).site == "s"

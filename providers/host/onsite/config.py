@@ -15,12 +15,10 @@ REMEDY = "write the configuration anew with `tenure site prepare`"
 
 @dataclass(frozen=True)
 class Podman:
-    """How podman is called here: its runtime, a shared read-only image store, and its two configuration files."""
+    """How podman is called here: its runtime, and a shared read-only image store."""
 
     runtime: str = "runc"
     imagestore: str | None = None
-    containers_conf: str | None = None
-    registries_conf: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Config:
 TEXT = ("site", "group", "nft_table", "cgroup")
 FOLDERS = ("state", "run", "pool", "principals")
 NUMBERS = ("uid_min", "uid_max")
-OPTIONAL = ("prefix", "podman", "models", "masquerade", "netns_of_site")
+OPTIONAL = ("podman", "models", "masquerade")
 
 
 def load(path: str | Path) -> Config:
@@ -71,8 +69,6 @@ def parse(raw: Any, source: Path) -> Config:
         raise ValueError(f"missing {', '.join(missing)}")
     if unknown := sorted(raw.keys() - required - set(OPTIONAL)):
         raise ValueError(f"unknown {', '.join(unknown)}")
-    if raw.get("prefix", PREFIX) != PREFIX:
-        raise ValueError(f"prefix must be {PREFIX!r}")
     uid_min, uid_max = (number(raw, key) for key in NUMBERS)
     if not 1000 <= uid_min <= uid_max < 2**31:
         raise ValueError("uid_min and uid_max must be 1000 <= uid_min <= uid_max < 2^31")

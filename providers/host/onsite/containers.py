@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, door, names, paths, podman
+from . import cgroups, names, paths, podman
 from .config import Config
 from .errors import Later, Refused
 from .run import run
@@ -79,7 +79,7 @@ def traces(config: Config, account: str) -> list[str]:
 
 def belongings(config: Config, account: str) -> list[Path]:
     """Every folder that podman or the gate makes for an account."""
-    mine = [paths.podman_run(config, account), podman.records(config, account), door.folder(config, account)]
+    mine = [paths.podman_run(config, account), podman.records(config, account), paths.doors(config, account)]
     return [*mine, paths.graph(config, account), podman.logs(config, account)]
 
 

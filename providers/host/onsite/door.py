@@ -8,14 +8,13 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from . import files, names
+from . import files, paths
 from .config import Config
 from .sandbox import DOOR
 from .spec import Account
@@ -51,18 +50,13 @@ def client() -> str | None:
     return CLIENT if Path(PYTHON).exists() else None
 
 
-def folder(config: Config, account: str) -> Path:
-    """Where the account's logins have their sockets; one that was killed leaves its own behind."""
-    return config.run / "doors" / names.check(account)
-
-
 class Door:
     """The listening end, for one login."""
 
     def __init__(self, config: Config, account: Account) -> None:
-        files.folder(folder(config, account.id))
+        files.folder(paths.doors(config, account.id))
         self.uid = account.uid
-        self.path = folder(config, account.id) / str(os.getpid())
+        self.path = paths.doors(config, account.id) / str(os.getpid())
         self.speakers: set[int] = set()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.suppress(FileNotFoundError):
@@ -143,8 +137,3 @@ def words(said: bytes) -> list[str]:
     except ValueError:
         return []
     return found if isinstance(found, list) and all(isinstance(word, str) for word in found) else []
-
-
-def quiet() -> None:
-    """A client that goes away must not end the gate."""
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -21,7 +21,7 @@ START = 60.0
 FAILED = range(125, 128)
 """podman's exit statuses when it could not start the command."""
 
-Admit = Callable[[], None]
+Admit = Callable[[], object]
 
 
 def do(config: Config, account: Account, words: list[str], admit: Admit, line: socket.socket | None = None) -> int:

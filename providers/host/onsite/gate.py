@@ -90,7 +90,7 @@ SHELL_WORDS = {"ls", "ps"}
 def answer(config: Config, account: Account, words: list[str], line: socket.socket | None = None) -> int:
     """Do a request about containers; a refusal is told and is an exit status."""
     try:
-        return errand.do(config, account, words, lambda: ignore(admit(config, account.id)), line)
+        return errand.do(config, account, words, lambda: admit(config, account.id), line)
     except SiteFault as error:
         return said(error, NOT_DONE)
     except OSError as error:
@@ -105,10 +105,6 @@ def in_the_way(account: Account, error: OSError) -> SiteFault:
             f"账户的 {account.spec.pids} 个进程已用完,请先停止一个容器。"
         )
     return Later(f"the site could not do this: {error.strerror}")
-
-
-def ignore(known: lease.Lease) -> None:
-    """The lease is good; nobody needs it here."""
 
 
 def shell(config: Config, account: Account, asked: str, environment: Mapping[str, str]) -> int:

@@ -109,7 +109,8 @@ def unlink(account: str) -> None:
         run(["ip", "link", "delete", names.veth(account)], check=False)
     if paths.netns(account).exists():
         run(["ip", "netns", "delete", names.netns(account)], check=False)
-        files.remove(paths.netns(account), sync=False) if not stands(account) else None
+        if not stands(account):
+            files.remove(paths.netns(account), sync=False)
 
 
 def traces(account: str) -> list[str]:

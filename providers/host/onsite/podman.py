@@ -67,10 +67,9 @@ def argv(config: Config, account: str, *words: str) -> list[str]:
 
 def environment(config: Config) -> dict[str, str]:
     """podman's whole environment: neither the host's configuration nor a holder's variables."""
-    conf = config.podman.containers_conf or str(shared(config) / "containers.conf")
-    more = {"CONTAINERS_REGISTRIES_CONF": config.podman.registries_conf} if config.podman.registries_conf else {}
     folder = str(shared(config))
-    return {**ENVIRONMENT, "HOME": folder, "XDG_CONFIG_HOME": folder, "CONTAINERS_CONF": conf, **more}
+    conf = f"{folder}/containers.conf"
+    return {**ENVIRONMENT, "HOME": folder, "XDG_CONFIG_HOME": folder, "CONTAINERS_CONF": conf}
 
 
 def call(config: Config, account: str, *words: str, timeout: float = 60.0, check: bool = True) -> Ran:
