@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import httpcore
 from httpcore import ConnectError, NetworkBackend, NetworkStream
@@ -77,13 +78,19 @@ def _resolve(host: str, port: int) -> list[Address]:
     return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The machine's certificate authorities; reading them takes longer than a callback."""
+    return ssl.create_default_context()
+
+
 def post(url: str, headers: Mapping[str, str], body: bytes, allow: Sequence[Network], timeout: float) -> int:
     """The status of one POST. Raises httpcore's errors, OSError, ValueError for a URL that is none."""
     limits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is not an http(s) address")
-    trust, guard = ssl.create_default_context(), GuardedBackend(allow)
-    with (httpcore.ConnectionPool(ssl_context=trust, network_backend=guard) as pool,
+    guard = GuardedBackend(allow)
+    with (httpcore.ConnectionPool(ssl_context=_trust(), network_backend=guard) as pool,
           pool.stream("POST", url, headers=list(headers.items()), content=body,
                       extensions={"timeout": limits}) as answer):
         return answer.status

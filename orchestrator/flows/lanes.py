@@ -38,6 +38,11 @@ class Lanes(Generic[K, T]):
             self._running[key] = self._running.get(key, 0) + 1
         threading.Thread(target=self._run, args=(key,), name=f"lane-{key}", daemon=True).start()
 
+    def waiting(self, key: K) -> int:
+        """How many items of the key nobody works on yet."""
+        with self._changed:
+            return len(self._waiting.get(key, ()))
+
     def idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is queued or running; False when that took longer than `timeout` seconds."""
         with self._changed:

@@ -17,6 +17,7 @@ from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.egress import post
 from orchestrator.flows.lanes import Lanes
 from orchestrator.store import outbox, senders
+from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict, NotFound, StoreError
 from orchestrator.store.outbox import Message
 
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 PER_SENDER = 20
 AT_ONCE = 100
-PAUSES = (timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
-          timedelta(hours=6))
+MOST_WAITING = 4 * PER_SENDER
+"""Of one sender, in this process. More would only outlive their claims, and be sent twice."""
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=6)
 
 
 class Notifier:
@@ -34,7 +36,7 @@ class Notifier:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._lanes: Lanes[str, Message] = Lanes(self._deliver, lambda _sender, _messages: None, most=PER_SENDER)
+        self._lanes: Lanes[str, Message] = Lanes(self._deliver, self._wait, most=PER_SENDER)
 
     def run(self, stop: threading.Event, poll: timedelta = timedelta(milliseconds=200)) -> None:
         """Until told to stop."""
@@ -57,7 +59,9 @@ class Notifier:
         for message in messages:
             grouped.setdefault(message.sender, []).append(message)
         for sender, some in grouped.items():
-            self._lanes.put(sender, some)
+            room = max(0, MOST_WAITING - self._lanes.waiting(sender))
+            self._lanes.put(sender, some[:room])
+            self._wait(sender, some[room:])
         return len(messages)
 
     def idle(self, timeout: float | None = None) -> bool:
@@ -65,10 +69,20 @@ class Notifier:
         return self._lanes.idle(timeout)
 
     def _deliver(self, sender: str, messages: Sequence[Message]) -> bool:
+        """True when none got through: then the sender is away, and what waits for it need not be tried now."""
         with ThreadPoolExecutor(min(4, len(messages)), f"notify-{sender}") as pool:
-            for _ in pool.map(lambda message: deliver(self._ctx, message), messages):
-                pass
-        return False
+            return not any(pool.map(lambda message: deliver(self._ctx, message), messages))
+
+    def _wait(self, sender: str, messages: Sequence[Message]) -> None:
+        """Give these back untried."""
+        if messages:
+            until = self._ctx.clock() + SHORTEST_PAUSE
+            commit("notify.save", self._ctx.store, lambda tx: _put_off(tx, messages, until))
+
+
+def _put_off(tx: Tx, messages: Sequence[Message], until: datetime) -> None:
+    for message in messages:
+        outbox.later(tx, message.id, until, "waits for the sender's earlier ones")
 
 
 def deliver(ctx: Context, message: Message) -> bool:
@@ -123,7 +137,8 @@ def _later(ctx: Context, message: Message, error: str) -> None:
         log.error("callback %s (%s of %s) is given up: %s", message.id, message.type, message.account, error)
         again = None
     else:
-        again = now + PAUSES[min(message.attempts, len(PAUSES) - 1)]
+        # Half as long again as it has waited so far: pauses grow, however often a claim has lapsed.
+        again = now + min(max((now - message.at) / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
     try:
         commit("notify.save", ctx.store, lambda tx: outbox.later(tx, message.id, again, error))
     except Conflict:

@@ -26,12 +26,15 @@ class Platform:
     def __init__(self) -> None:
         self.heard: list[tuple[dict[str, str], bytes]] = []
         self.answer, self.location = 204, ""
+        self.gate = threading.Event()
+        self.gate.set()
         platform = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 platform.heard.append((dict(self.headers.items()), body))
+                platform.gate.wait(30)
                 self.send_response(platform.answer)
                 if platform.location:
                     self.send_header("location", platform.location)
@@ -181,3 +184,23 @@ def test_what_is_no_web_address_is_refused() -> None:
     """Files and sockets least of all."""
     with pytest.raises(ValueError, match="not an http"):
         post("file:///etc/passwd", {}, b"", (), 2.0)
+
+
+def test_a_sender_that_is_away_costs_one_round_and_its_messages_wait(town: Town, platform: Platform) -> None:
+    """Of a hundred messages the first twenty are tried, the others are put off untried."""
+    platform.answer = 503
+    platform.gate.clear()
+    for _ in range(100):
+        with town.store.write() as tx:
+            outbox.put(tx, town.sender.id, "account.usable", "aaaaaaaaaa", {})
+    town.clock.at = datetime.now(UTC)
+    notifier = Notifier(town.ctx)
+    for _ in range(5):
+        notifier.tick(town.clock.at)
+    platform.gate.set()
+    assert notifier.idle(60)
+    with town.store.read() as tx:
+        waiting = outbox.list_(tx, unsent=True, limit=1000)
+    assert len(waiting) == 100
+    assert len(platform.heard) == 20
+    assert all(message.due_at is not None and message.due_at > town.clock.at for message in waiting)
