@@ -1,10 +1,11 @@
 """The end of a lease: all that is due at a site in one call, each account's answer for itself."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 LONGEST_PAUSE = timedelta(seconds=30)
 SAVED_TOGETHER = 100
+TRIES = 3
 
 
 def fence(ctx: Context, site: str, batch: Sequence[Claimed]) -> bool:
@@ -86,8 +88,16 @@ def _record(ctx: Context, by: FencedBy, group: Sequence[Claimed], answers: dict[
                 undone.append((claimed, Trouble("fence", "the site did not answer for this account", "tenure")))
     for start in range(0, len(done), SAVED_TOGETHER):
         some = done[start:start + SAVED_TOGETHER]
-        tried("fence", commit, "fence.save", ctx.store, lambda tx, some=some: _save_all(ctx, tx, by, some))
+        _write_down(ctx, "fence.save", partial(_save_all, ctx, by=by, done=some))
     put_off(ctx, undone)
+
+
+def _write_down(ctx: Context, name: str, change: Callable[[Tx], None]) -> None:
+    """A database that is busy with the same crowd of ends gets another chance before the claims lapse."""
+    for _ in range(TRIES):
+        if not isinstance(tried("fence", commit, name, ctx.store, change), Trouble):
+            return
+    log.error("%s: could not be written down; it is owed again when the claims lapse", name)
 
 
 def _save_all(ctx: Context, tx: Tx, by: FencedBy, done: Sequence[tuple[Claimed, datetime]]) -> None:
@@ -96,7 +106,7 @@ def _save_all(ctx: Context, tx: Tx, by: FencedBy, done: Sequence[tuple[Claimed, 
         try:
             save(tx, claimed, at, by, now, f"worker:{ctx.worker}")
         except Conflict as lost:
-            log.info("account %s: %s", claimed.account.id, lost)
+            log.info("%s", lost)
 
 
 def save(tx: Tx, claimed: Claimed, at: datetime, by: FencedBy, now: datetime, actor: str, why: str = "") -> Account:
@@ -122,7 +132,7 @@ def put_off(ctx: Context, undone: Sequence[tuple[Claimed, Trouble]]) -> None:
     """Unfenced, and shown so: pauses grow, and it is tried for ever. The site ends the lease by itself meanwhile."""
     for start in range(0, len(undone), SAVED_TOGETHER):
         some = undone[start:start + SAVED_TOGETHER]
-        tried("fence", commit, "fence.later", ctx.store, lambda tx, some=some: _mark_all(ctx, tx, some))
+        _write_down(ctx, "fence.later", partial(_mark_all, ctx, undone=some))
     if undone:
         log.warning("UNFENCED: %d accounts, first %s: %s", len(undone), undone[0][0].account.id, undone[0][1].error)
 
@@ -133,4 +143,4 @@ def _mark_all(ctx: Context, tx: Tx, undone: Sequence[tuple[Claimed, Trouble]]) -
         try:
             mark(tx, claimed, found, now, LONGEST_PAUSE)
         except Conflict as lost:
-            log.info("account %s: %s", claimed.account.id, lost)
+            log.info("%s", lost)

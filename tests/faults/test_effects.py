@@ -14,7 +14,7 @@ FILES = sorted(FLOWS.glob("*.py"))
 SITE = {"arm", "open", "issue", "fence", "unfence", "warn", "clean", "prepare", "unprepare"}
 """What changes something at a site. The rest of the protocol only looks."""
 STACK = {"up", "refresh", "destroy", "remove"}
-NAMING = {"effect": 0, "commit": 0, "take": 1}
+NAMING = {"effect": 0, "commit": 0, "take": 1, "_write_down": 1}
 """Functions that take an effect's name, and as which argument."""
 
 
