@@ -19,6 +19,8 @@ ROOT = Path("/sys/fs/cgroup")
 SHELL = "shell"
 PERIOD = 100_000
 V1 = ("cpu", "cpuacct", "memory", "pids", "freezer")
+BUFFERS = 64 << 20
+"""Most bytes of socket buffers that an account may hold on v1."""
 
 
 class Tree(Protocol):
@@ -73,6 +75,10 @@ class One:
             put(memory / "memory.swappiness", 0)
         for knob in knobs:
             put(knob, spec.memory)
+        # v1 counts socket buffers apart, without a limit; TCP of the whole host stops when they reach tcp_mem
+        buffers = memory / "memory.kmem.tcp.limit_in_bytes"
+        if buffers.exists():
+            put(buffers, min(spec.memory // 8, BUFFERS))
 
     def limits(self, path: str) -> dict[str, int] | None:
         cpu, memory, pids = (self.root / name / path for name in ("cpu", "memory", "pids"))
