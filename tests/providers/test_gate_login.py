@@ -20,7 +20,7 @@ from tests.lab.fixtures import MakeTenant
 from tests.lab.lab import Lab
 from tests.lab.shell import until
 from tests.providers import onsite_world
-from tests.providers.holders import Terminal, holder
+from tests.providers.holders import IMAGE, Terminal, holder
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,17 @@ def test_a_login_is_the_accounts_user_without_capabilities(tenant_in: Tenant) ->
 def test_a_login_sees_only_its_own_processes(tenant_in: Tenant) -> None:
     """No process of the host or of another login is visible."""
     assert said(tenant_in, "cd /proc; cat [0-9]*/comm").split() == ["bwrap", "cat"]
+
+
+def test_root_writes_to_no_file_of_the_kernels_for_a_holder(tenant_in: Tenant) -> None:
+    """/proc asks who writes, not who opened: what a holder hands over is not written to there."""
+    ran = tenant_in.login("container images > /proc/self/oom_score_adj")
+    assert (ran.returncode, ran.stderr) == (125, "")
+
+
+def test_container_output_may_go_to_a_file_of_the_holders(tenant_in: Tenant) -> None:
+    """What lies on the account's own storage is written to."""
+    assert said(tenant_in, "container images > /tmp/list && cat /tmp/list").strip() == IMAGE
 
 
 def test_a_login_is_in_the_accounts_network(tenant_in: Tenant) -> None:

@@ -5,10 +5,12 @@ The client hands over its words and its three open files; the gate, outside and 
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import socket
+import stat
 import struct
 import subprocess
 from collections.abc import Callable
@@ -56,6 +58,7 @@ class Door:
     def __init__(self, config: Config, account: Account) -> None:
         files.folder(paths.doors(config, account.id))
         self.uid = account.uid
+        self.storage = os.stat(paths.home(config, account.id)).st_dev
         self.path = paths.doors(config, account.id) / str(os.getpid())
         self.speakers: set[int] = set()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -108,7 +111,7 @@ class Door:
             line.settimeout(5)
             said, handles, _, _ = socket.recv_fds(line, WORDS + 1, 3)
             line.settimeout(None)
-            if len(handles) == 3:
+            if len(handles) == 3 and not any(forbidden(handle, self.storage) for handle in handles):
                 for target, handle in enumerate(handles):
                     os.dup2(handle, target)
                     os.close(handle)
@@ -128,6 +131,14 @@ class Door:
         self.socket.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
+
+
+def forbidden(handle: int, storage: int) -> bool:
+    """Whether root must not write here for a holder: a file that is not on their storage (its device) may be one of
+    /proc, where the kernel asks who writes and not who opened it."""
+    flags = fcntl.fcntl(handle, fcntl.F_GETFL)
+    seen = os.fstat(handle)
+    return flags & os.O_ACCMODE != os.O_RDONLY and stat.S_ISREG(seen.st_mode) and seen.st_dev != storage
 
 
 def words(said: bytes) -> list[str]:
