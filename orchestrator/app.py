@@ -115,11 +115,6 @@ class StartedStacks:
         self._lock = threading.Lock()
         self._stacks: Stacks | None = None
 
-    @property
-    def running(self) -> "Stacks":
-        """The stacks, started."""
-        return self.start()
-
     def start(self) -> "Stacks":
         """Start them, if they are not yet. Raises StackError."""
         with self._lock:
@@ -139,19 +134,19 @@ class StartedStacks:
         return stacks
 
     def up(self, account: str, spec: Spec, site: Site) -> "Outputs":
-        return self.running.up(account, spec, site)
+        return self.start().up(account, spec, site)
 
     def preview(self, account: str, spec: Spec, site: Site) -> "list[Change]":
-        return self.running.preview(account, spec, site)
+        return self.start().preview(account, spec, site)
 
     def refresh(self, account: str, spec: Spec, site: Site) -> "list[Change]":
-        return self.running.refresh(account, spec, site)
+        return self.start().refresh(account, spec, site)
 
     def destroy(self, account: str, spec: Spec, site: Site) -> None:
-        self.running.destroy(account, spec, site)
+        self.start().destroy(account, spec, site)
 
     def remove(self, account: str) -> None:
-        self.running.remove(account)
+        self.start().remove(account)
 
     def close(self) -> None:
         """Stop, if it was ever started."""

@@ -43,7 +43,7 @@ def reclaim(ctx: Context, claimed: Claimed) -> None:
 
 def _grace_left(account: Account, now: datetime, site: Site) -> timedelta | None:
     """How long grace goes on by the slower of both clocks: a jump of one of them never deletes."""
-    if account.state is not State.FENCED or account.reclaim_asked or account.grace_until is None:
+    if account.reclaim_asked or account.grace_until is None:
         return None
     slower = min(now, site.now())
     return account.grace_until - slower if slower < account.grace_until else None

@@ -86,8 +86,8 @@ class Account:
 
     @property
     def grace_until(self) -> datetime | None:
-        """When reclaim may start: the end (or the fence of one taken back early) plus the offer's grace."""
-        if self.fenced_by is not FencedBy.END or self.ends_at is None:
+        """When reclaim may start, of one that is fenced at its end: the end plus the offer's grace."""
+        if self.state is not State.FENCED or self.fenced_by is not FencedBy.END or self.ends_at is None:
             return None
         return self.ends_at + self.offer.grace
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
+from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.offer import Offer, Tier
 from orchestrator.store import tables
 from orchestrator.store.codec import offer_from_json, offer_to_json
@@ -17,7 +18,7 @@ from orchestrator.store.sql import insert_new, keyring
 from orchestrator.store.sql import put as put_row
 
 _table = tables.sites
-ALWAYS = datetime(2999, 12, 31, tzinfo=UTC)
+ALWAYS = OPEN_END
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -3,8 +3,6 @@
 import hashlib
 import re
 import time
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.flows.context import Context, Difference
+    from orchestrator.flows.convert import Ask
     from orchestrator.lifecycle.account import Account
-
-DESTROYS = frozenset({"replace", "delete"})
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,13 +42,15 @@ def convert(
     replaced or deleted is refused."""
     patience = times.span(wait).total_seconds() if wait else None
     with opened() as ctx:
+        from orchestrator.flows import convert as flow
+
         account = chosen.select(ctx, Choice(ids=[id]), 1)[0].account
         end = None if until == "open" else output.when(until, ctx.clock())
-        asked = Ask(contract, id, offer or account.offer.name, end, _digest(document))
+        asked = flow.Ask(contract, id, offer or account.offer.name, end, _digest(document))
         changes = _preview(ctx, account, asked.offer)
         if not json:
             show_changes(changes)
-        if any(change.op in DESTROYS for change in changes):
+        if any(change.op in flow.DESTRUCTIVE for change in changes):
             raise CommandError(f"account {id}: conversion to {asked.offer} would replace or delete what the holder has")
         state = "previewed"
         if not dry_run:
@@ -65,26 +64,14 @@ def convert(
         raise CommandError(f"contract {contract} is still {state}: see that a worker runs (`tenure worker`)")
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The terms. `ends_at` None: open."""
-
-    contract: str
-    account: str
-    offer: str
-    ends_at: datetime | None
-    document: str
-
-
-def _ask(ctx: "Context", asked: Ask, patience: float | None) -> str:
+def _ask(ctx: "Context", asked: "Ask", patience: float | None) -> str:
     from orchestrator.flows import convert
 
-    known = convert.ask(ctx, convert.Ask(asked.contract, asked.account, asked.offer, asked.ends_at, asked.document),
-                        actor=actor())
+    known = convert.ask(ctx, asked, actor=actor())
     if patience is None:
         return known.state.value
     with output.progress(f"converting {asked.account}"):
-        return _await(ctx, asked.account, asked.contract, patience)
+        return _await(ctx, asked.account, asked.id, patience)
 
 
 def _await(ctx: "Context", account: str, contract: str, patience: float) -> str:

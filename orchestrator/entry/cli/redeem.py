@@ -77,16 +77,12 @@ def _checked(data: dict[str, object]) -> "VoucherIn":
 
 
 def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
-    from orchestrator.flows.redeem import Redeem, redeem
-    from orchestrator.lifecycle.holder import Holder
+    from orchestrator.flows.redeem import redeem
     from orchestrator.store import journal
 
-    them = data.holder
-    holder = Holder(id=them.id, name=them.name, kind=them.kind, email=them.email, entity=them.entity)
     said = jsonlib.dumps(data.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-    accepted = redeem(ctx, sender, Redeem(
-        event=_event(ctx, sender, data.voucher), body_hash=hashlib.sha256(said.encode()).hexdigest(),
-        voucher=data.voucher, holder=holder, offer=data.offer, hours=data.hours, ssh_public_key=data.ssh_public_key))
+    body_hash = hashlib.sha256(said.encode()).hexdigest()
+    accepted = redeem(ctx, sender, data.told(_event(ctx, sender, data.voucher), body_hash))
     with ctx.store.write() as tx:
         journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor())
     return accepted

@@ -48,12 +48,12 @@ def refresh(id: Id, json: Json = False) -> None:
 @app.command(epilog="Example: tenure stack up a2k4mzq7xw")
 def up(id: Id, json: Json = False) -> None:
     """Make the account's parts what they should be. Never lifts a fence; refused when it would replace or delete."""
-    from orchestrator.entry.cli.converting import DESTROYS
     from orchestrator.flows.context import spec_of
+    from orchestrator.flows.convert import DESTRUCTIVE
 
     with opened() as ctx, _held(ctx, id, "up") as account:
         site, spec = ctx.sites.get(account.site), spec_of(account)
-        destroyed = [change for change in ctx.stacks.preview(id, spec, site) if change.op in DESTROYS]
+        destroyed = [change for change in ctx.stacks.preview(id, spec, site) if change.op in DESTRUCTIVE]
         if destroyed:
             raise CommandError(f"stack {id}: up would {destroyed[0].op} {destroyed[0].resource}; what a holder has is "
                                "never made anew: see `tenure stack preview`")

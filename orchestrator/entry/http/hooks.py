@@ -17,9 +17,8 @@ from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
 from orchestrator.entry.http.signing import sign
 from orchestrator.flows.claim import claim_url
-from orchestrator.flows.redeem import Redeem, redeem
+from orchestrator.flows.redeem import redeem
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.holder import Holder
 from orchestrator.store import accounts, redemptions, senders
 from orchestrator.store.engine import Tx
 from orchestrator.store.redemptions import Redemption
@@ -119,12 +118,7 @@ def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
         return _redeemed(desk, known)
     data = parse(VoucherRedeemed, raw).data
     _only_what_is_theirs(sender, data.model_fields_set)
-    holder = Holder(id=data.holder.id, name=data.holder.name, kind=data.holder.kind, email=data.holder.email,
-                    entity=data.holder.entity)
-    accepted = redeem(desk.ctx, sender, Redeem(
-        event=envelope.event, body_hash=body_hash, voucher=data.voucher, holder=holder, offer=data.offer,
-        hours=data.hours, valid_from=data.valid_from, valid_until=data.valid_until,
-        ssh_public_key=data.ssh_public_key))
+    accepted = redeem(desk.ctx, sender, data.told(envelope.event, body_hash))
     return _redeemed(desk, accepted.account)
 
 

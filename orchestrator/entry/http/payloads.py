@@ -9,9 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from orchestrator.entry.http.names import AccountId, Mail, OfferName, PersonName, PlainId, PublicKey, VoucherCode
 from orchestrator.entry.http.problems import from_validation
 from orchestrator.entry.http.strict_json import loads
+from orchestrator.flows.redeem import Redeem
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.holder import HolderKind, credit_code
+from orchestrator.lifecycle.holder import Holder, HolderKind, credit_code
 
 _INSTANT = (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
             r"(Z|[+-][0-9]{2}:[0-9]{2})$")
@@ -85,6 +86,12 @@ class VoucherIn(Body):
     hours: Hours | None = None
     valid_from: Instant | None = None
     valid_until: Instant | None = None
+
+    def told(self, event: str, body_hash: str) -> Redeem:
+        """As the flow takes it."""
+        return Redeem(event=event, body_hash=body_hash, voucher=self.voucher, holder=Holder(**self.holder.model_dump()),
+                      offer=self.offer, hours=self.hours, valid_from=self.valid_from, valid_until=self.valid_until,
+                      ssh_public_key=self.ssh_public_key)
 
 
 class VoucherRedeemed(Body):

@@ -80,7 +80,7 @@ def account_out(record: AccountRecord, *, to_sender: bool) -> AccountOut:
         sender=record.sender, redemption=account.redemption, generation=account.generation,
         starts_at=account.starts_at, ends_at=account.ends_at, fenced_at=account.fenced_at,
         fenced_by=account.fenced_by.value if account.fenced_by else None,
-        grace_until=account.grace_until if account.state is State.FENCED else None, contract=account.contract,
+        grace_until=account.grace_until, contract=account.contract,
         hold=account.hold, reclaim_asked=account.reclaim_asked, convert_asked=account.convert_asked,
         owed=record.owed.value if record.owed else None, due_at=record.due_at,
         stuck=None if stuck is None else StuckOut(
