@@ -114,8 +114,9 @@ class Tenant:
         """Words that run `argv` as the account's user in its network and cgroups, without SSH or gate."""
         enter = [f'echo $$ > "{knob}";' for knob in self.knobs()]
         script = " ".join(enter) + ' exec "$@"'
-        drop = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", *argv]
-        return ["nsenter", f"--net=/run/netns/{self.user}", "sh", "-c", script, "sh", *drop]
+        # A holder has the system's programs, not those that root may have in a home of its own.
+        drop = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", "env", "PATH=/usr/bin:/bin"]
+        return ["nsenter", f"--net=/run/netns/{self.user}", "sh", "-c", script, "sh", *drop, *argv]
 
     def knobs(self) -> list[Path]:
         """cgroup.procs files of the account's shell cgroup."""
