@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from providers.resident import PROJECT
@@ -82,14 +82,6 @@ class Files:
 
     def path(self, account: str) -> Path:
         return self._root / "stacks" / PROJECT / f"{account}.json"
-
-
-class ByCli(Protocol):
-    """What other backends need the CLI for."""
-
-    def init(self, account: str) -> None: ...
-    def export(self, account: str) -> dict[str, Any]: ...
-    def forget(self, account: str) -> None: ...
 
 
 def files_of(backend_url: str) -> Files | None:

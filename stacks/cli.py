@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,8 +21,6 @@ TAIL = 2000
 """How much of the CLI's last words an error carries, in characters."""
 GRACE = timedelta(seconds=5)
 """Between asking the CLI to stop and killing it."""
-
-OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +57,29 @@ def version(path: Path) -> str | None:
     return answer.stdout.strip().removeprefix("v") if answer.returncode == 0 else None
 
 
-def required(path: Path | None) -> Path:
+def required() -> Path:
     """The CLI to use, or an error that says how to get it."""
-    if path is not None:
-        seen = version(path)
-        if seen != VERSION:
-            raise CliMissing(
-                f"{path} is Pulumi {seen or 'of no version'}; Tenure needs {VERSION}: python -m stacks.install"
-            )
-        return path
     found = find()
     if found is None:
         raise CliMissing(f"no Pulumi {VERSION} on PATH or in {cache()}: python -m stacks.install")
     return found
 
 
-def run(
-    argv: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: timedelta, on_line: OnLine | None = None
-) -> Done:
+def run(argv: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: timedelta) -> Done:
     """Run the CLI to its end or its time-out; then it is stopped, and so it is when the caller is interrupted.
 
-    Without `on_line` it writes to files, not to pipes: should the worker die, the CLI can still end in good order, save
-    its state and let go of its lock, where a broken pipe would kill it."""
+    It writes to files, not to pipes: should the worker die, the CLI can still end in good order, save its state and
+    let go of its lock, where a broken pipe would kill it."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             argv,
             cwd=cwd,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if on_line else out,
+            stdout=out,
             stderr=err,
             start_new_session=True,
         )
-        reader = threading.Thread(target=_hand_on, args=(process, out, on_line)) if on_line else None
-        if reader:
-            reader.start()
         timed_out = True
         try:
             timed_out = not _ends_within(process, timeout)
@@ -102,8 +87,6 @@ def run(
             if timed_out:
                 _stop(process)
         code = process.wait()
-        if reader:
-            reader.join()
         return Done(code, _text(out), _text(err), timed_out)
 
 
@@ -122,14 +105,6 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGINT)
     if not _ends_within(process, GRACE):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _hand_on(process: "subprocess.Popen[bytes]", out: BinaryIO, on_line: OnLine) -> None:
-    assert process.stdout is not None
-    with process.stdout as stream:
-        for line in stream:
-            out.write(line)
-            on_line(line.decode(errors="replace").rstrip())
 
 
 def _text(file: BinaryIO) -> str:

@@ -47,7 +47,6 @@ class Stacks:
         backend_url: str | None,
         home: Path,
         passphrase: str,
-        cli: Path | None = None,
         at_once: int = 4,
         limit: timedelta = LIMIT,
         clock: Callable[[], datetime] = utc_now,
@@ -57,7 +56,6 @@ class Stacks:
         self.home = home
         url = backend_url or f"file://{quote(str(home / 'states'))}"
         self._passphrase = passphrase
-        self._wanted_cli = cli
         self._limit = limit
         self._clock = clock
         self._files = files_of(url)
@@ -68,7 +66,7 @@ class Stacks:
 
     def start(self) -> None:
         """Find the CLI, make the directories, listen on loopback."""
-        self._cli = cli.required(self._wanted_cli)
+        self._cli = cli.required()
         for place in ("pulumi", "program", "runs"):
             (self.home / place).mkdir(parents=True, exist_ok=True, mode=0o700)
         # The runtime's name is never used: each run brings its own language host.
@@ -89,7 +87,7 @@ class Stacks:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def up(self, account: str, spec: Spec, site: Site, on_line: cli.OnLine | None = None) -> Outputs:
+    def up(self, account: str, spec: Spec, site: Site) -> Outputs:
         """Make the account's parts what the spec says, or raise what the part that failed raised."""
         same(account, spec)
         with self._begin(spec, site, "up") as run:
@@ -98,31 +96,31 @@ class Stacks:
                 self._files.create(account)
             argv = ["up", "--yes", "--skip-preview", *self._client()]
             try:
-                self._operate(run, argv, on_line)
+                self._operate(run, argv)
             except StackMissing:
                 self._pulumi(account, ["stack", "init", account])
-                self._operate(run, argv, on_line)
+                self._operate(run, argv)
             return Outputs(dict(run.seen))
 
-    def preview(self, account: str, spec: Spec, site: Site, refresh: bool = True) -> list[Change]:
-        """What `up` would change, compared with the site itself unless `refresh` is off. Changes nothing."""
+    def preview(self, account: str, spec: Spec, site: Site) -> list[Change]:
+        """What `up` would change, compared with the site itself. Changes nothing."""
         same(account, spec)
         with self._begin(spec, site, "preview") as run, self._log() as log:
             self._there(account)
-            argv = ["preview", f"--refresh={str(refresh).lower()}", "--event-log", log.name, *self._client()]
+            argv = ["preview", "--refresh=true", "--event-log", log.name, *self._client()]
             self._operate(run, argv)
             return changes(Path(log.name))
 
-    def refresh(self, account: str, spec: Spec, site: Site, on_line: cli.OnLine | None = None) -> list[Change]:
+    def refresh(self, account: str, spec: Spec, site: Site) -> list[Change]:
         """Look at the site and note in the state what is not as it was made."""
         same(account, spec)
         with self._begin(spec, site, "refresh") as run, self._log() as log:
             self._there(account)
             argv = ["refresh", "--yes", "--skip-preview", "--event-log", log.name, *self._client()]
-            self._operate(run, argv, on_line)
+            self._operate(run, argv)
             return refreshed(Path(log.name))
 
-    def destroy(self, account: str, spec: Spec, site: Site, on_line: cli.OnLine | None = None) -> None:
+    def destroy(self, account: str, spec: Spec, site: Site) -> None:
         """Remove the account's parts, the last one first. What an interrupted `up` made without noting it is not
         among them: ask the site for leftovers."""
         same(account, spec)
@@ -130,7 +128,7 @@ class Stacks:
             if not self.exists(account):
                 return
             self._there(account)
-            self._operate(run, ["destroy", "--yes", "--skip-preview", *self._client()], on_line)
+            self._operate(run, ["destroy", "--yes", "--skip-preview", *self._client()])
 
     def exists(self, account: str) -> bool:
         """Whether there is a stack for this account."""
@@ -176,17 +174,17 @@ class Stacks:
         if not self._files.exists(account):
             raise StackMissing(f"stack {account}: there is none")
 
-    def _operate(self, run: Run, argv: Sequence[str], on_line: cli.OnLine | None = None) -> None:
+    def _operate(self, run: Run, argv: Sequence[str]) -> None:
         """One run that touches the site. A lock whose holder is no more is taken away."""
         account = run.spec.account
         argv = [*argv, "--stack", account, "--suppress-outputs", "--suppress-progress", *self._settings()]
         try:
-            self._once(run, argv, on_line)
+            self._once(run, argv)
         except StackLocked as error:
             if not self._let_go(error.holder):
                 raise
             self.repair(account)
-            self._once(run, argv, on_line)
+            self._once(run, argv)
 
     def _let_go(self, holder: str) -> bool:
         """Whether a lock's holder is certainly no more: gone from this machine, or of any machine and older than a run
@@ -194,19 +192,19 @@ class Stacks:
         since = cli.held_since(holder)
         return (since is not None and self._clock() - since > 2 * self._limit) or cli.holder_ends(holder, PATIENCE)
 
-    def _once(self, run: Run, argv: Sequence[str], on_line: cli.OnLine | None) -> None:
+    def _once(self, run: Run, argv: Sequence[str]) -> None:
         try:
-            self._pulumi(run.spec.account, argv, on_line)
+            self._pulumi(run.spec.account, argv)
         except StackError as error:
             worst = worst_of(run.errors)
             if worst is None:
                 raise
             raise worst from error
 
-    def _pulumi(self, account: str, argv: Sequence[str], on_line: cli.OnLine | None = None) -> str:
+    def _pulumi(self, account: str, argv: Sequence[str]) -> str:
         """One run of the CLI, with its output; anything but success raises."""
         command = [str(self._cli), "--non-interactive", "--color", "never", *argv]
-        done = cli.run(command, self.home / "program", self._environment(), self._limit, on_line)
+        done = cli.run(command, self.home / "program", self._environment(), self._limit)
         if done.code != 0 or done.timed_out:
             raise cli.failure(account, done, secrets=[self._passphrase, self._url])
         return done.output

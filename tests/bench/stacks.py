@@ -62,7 +62,7 @@ def together(stacks: Stacks, site: MemorySite, times: int) -> float:
 
 def floor(times: int) -> dict[str, float]:
     """The CLI by itself."""
-    binary = str(cli.required(None))
+    binary = str(cli.required())
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "Pulumi.yaml").write_text("name: floor\nruntime: python\n")
         environment = os.environ | {

@@ -203,13 +203,6 @@ def test_one_operation_an_account(stacks: Stacks, site: MemorySite, spec: Spec) 
         assert set(first.result(60).parts) == set(PARTS)
 
 
-def test_lines_are_handed_on_as_they_come(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
-    """Who asks for Pulumi's own words gets them."""
-    lines: list[str] = []
-    stacks.up(spec.account, spec, site, on_line=lines.append)
-    assert any("tenure:index:Storage storage created" in line for line in lines)
-
-
 @pytest.mark.parametrize("look", [Stacks.preview, Stacks.refresh])
 def test_a_stack_that_is_not_there_is_said_so(
     stacks: Stacks, site: MemorySite, spec: Spec, look: Callable[..., object]
