@@ -1,16 +1,11 @@
 """The claim: a credential for the holder's own key, minted when it is asked for; it ends with the lease."""
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context, spec_of
@@ -21,10 +16,8 @@ from orchestrator.store import accounts, claims, journal
 from orchestrator.store.claims import Claim
 from orchestrator.store.engine import Tx
 from orchestrator.store.seal import Keyring
+from providers.host import certificates
 from providers.protocol import Credential, Refused
-
-SMALLEST_RSA = 3072
-LONGEST_KEY = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +48,11 @@ def claim_url(ctx: Context, account: str) -> str:
 
 def checked_key(written: str) -> HolderKey:
     """The key when it is one line of an OpenSSH public key that we take; else RuleError `bad_key`."""
-    words = written.strip().split()
-    if len(written) > LONGEST_KEY or len(written.strip().splitlines()) != 1 or len(words) < 2:
-        raise RuleError("bad_key", "give one line of an OpenSSH public key, as in id_ed25519.pub")
-    line = f"{words[0]} {words[1]}"
     try:
-        key = load_ssh_public_key(line.encode())
-    except (ValueError, UnsupportedAlgorithm) as unusable:
-        raise RuleError("bad_key", "this is not an OpenSSH public key that can be read") from unusable
-    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-        raise RuleError("bad_key", "use an Ed25519, ECDSA or RSA key")
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < SMALLEST_RSA:
-        raise RuleError("bad_key", f"an RSA key needs at least {SMALLEST_RSA} bits; Ed25519 is better")
-    digest = hashlib.sha256(base64.b64decode(words[1])).digest()
-    return HolderKey(line, "SHA256:" + base64.b64encode(digest).decode().rstrip("="))
+        key = certificates.holder_key(written)
+    except Refused as unusable:
+        raise RuleError("bad_key", str(unusable)) from unusable
+    return HolderKey(certificates.public_line(key), certificates.fingerprint(key))
 
 
 def claim(ctx: Context, account_id: str, public_key: str) -> Credential:

@@ -20,7 +20,6 @@ _MAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
 _PUNCTUATION = frozenset(" .,'’·•-()（）、，")
 _WIDE_BRACKETS = str.maketrans("（），", "(),")
 _MIXES_WITH_LATIN = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC"})
-_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 
 def plain_id(text: str) -> str:
@@ -71,8 +70,6 @@ def voucher_code(text: str) -> str:
 
 def public_key(text: str) -> str:
     """An OpenSSH public key without options and comment. Raises ValueError."""
-    if text.split(" ", 1)[0] not in _KEY_TYPES:
-        raise ValueError("must begin with one of " + ", ".join(_KEY_TYPES))
     try:
         return checked_key(text).line
     except RuleError as error:
