@@ -6,11 +6,15 @@ fails here.
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from orchestrator.flows.effects import NAMES
-from tests.faults.stage import LEASE_LAPSES, Stage, check_everything_ended
+from orchestrator.store import outbox
+from tests.faults.stage import BRIEF, LEASE_LAPSES, Processes, Stage, check_everything_ended
 
 FLOWS = ("provision", "fence", "reclaim", "convert", "warn", "sweep")
 HOUR = 3600.0
@@ -109,13 +113,15 @@ SCENES: Mapping[str, Scene] = {
     "convert.unfence": (asked_when_fenced, ""), "convert.overtaken": (asked_in_the_last_second, ""),
     "convert.refuse": (asked, "replace"), "convert.later": (asked, "stack"),
 }
-ELSEWHERE = {"sweep.renew", "sweep.give_back", "warn.notice", "warn.save", "warn.later"}
-"""Renewing and giving back change nothing but a claim; warnings have their own scenes below."""
+WARNINGS = ("warn.notice", "warn.save", "warn.later")
+"""With an offer of their own, below."""
+CLAIMS_ONLY = {"sweep.renew", "sweep.give_back"}
+"""These change nothing but a claim, which lapses by itself."""
 
 
 def test_every_side_effect_of_these_flows_has_a_scene() -> None:
     """An effect without one would never be killed at."""
-    assert set(SCENES) | ELSEWHERE == {name for name in NAMES if name.split(".")[0] in FLOWS}
+    assert set(SCENES) | set(WARNINGS) | CLAIMS_ONLY == {name for name in NAMES if name.split(".")[0] in FLOWS}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -150,3 +156,27 @@ def test_a_conversion_killed_there_is_finished_in_place(stage: Stage, name: str,
     assert stage.uid(id) == uid
     assert tenancy.usable
     assert tenancy.end == stage.records()[0].account.ends_at.timestamp()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_warning_killed_there_is_given_once_and_delays_no_end(tmp_path: Path, processes: Processes, name: str,
+                                                                moment: str) -> None:
+    """The sender is told once, and the account ends as always."""
+    stage = Stage(tmp_path / "home", processes, replace(BRIEF, warn_before=(timedelta(minutes=10),)))
+    active(stage)
+    id = stage.records()[0].id
+    stage.pass_time(HOUR - 600)
+    with stage.site() as world:
+        world.faults.poisoned = [id] if name == "warn.later" else []
+    assert stage.run("FENCED", f"{name}.{moment}") == -signal.SIGKILL
+    with stage.site() as world:
+        world.faults.poisoned = []
+    stage.pass_time(LEASE_LAPSES)
+    stage.must()
+    with stage.ctx.store.read() as tx:
+        told = [message.type for message in outbox.list_(tx, account=id)]
+    assert told.count("account.warning") == 1
+    stage.to_the_end()
+    check_everything_ended(stage)
+    stage.close()
