@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.app import App
+from orchestrator.entry.cli.shown import STUCK_COLUMNS
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts
 from orchestrator.store.accounts import Stuck
@@ -148,6 +149,22 @@ def test_what_is_stuck_is_exit_code_3(home: Home) -> None:
     assert (listed.code, [one["id"] for one in listed.json]) == (3, [account])
     assert (said.code, "look at the host" in said.out) == (3, True)
     home("account", "fence", account)
+
+
+def test_the_list_of_what_is_stuck_says_what_to_do(home: Home) -> None:
+    """Whoever is woken reads what failed, how often, since when, who is next and what to do."""
+    account = home.active()
+    mark_stuck(home, account)
+    heads, told = home("account", "list", "--stuck").out.splitlines()
+    assert heads.split("\t") == STUCK_COLUMNS
+    assert told.startswith(f"{account}\tACTIVE\trehearsal\t")
+    assert told.endswith("\toperator\tlook at the host")
+    home("account", "fence", account)
+
+
+def test_accounts_of_a_site_that_is_not_there_are_no_empty_list(home: Home) -> None:
+    """A mistyped name must not look like a quiet night."""
+    assert home("account", "list", "--site", "rehersal").code == 1
 
 
 def test_nothing_stuck_is_exit_code_0(tmp_path: Path) -> None:

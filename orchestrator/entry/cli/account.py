@@ -32,6 +32,8 @@ def list_(ending_before: EndingBefore = None, stuck: Stuck = False, site: AtSite
         now = ctx.clock()
     if json:
         output.document([shown.account(record, names[record.sender]) for record in found])
+    elif found and stuck:
+        output.table([shown.stuck_row(record) for record in found], shown.STUCK_COLUMNS)
     elif found:
         output.table([shown.row(record, now) for record in found], [name.replace("_", " ") for name in shown.COLUMNS])
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.entry.cli import output, shown
-from orchestrator.entry.cli.opening import sender_named
+from orchestrator.entry.cli.opening import sender_named, site_named
 from orchestrator.entry.cli.output import USAGE, CommandError
 from orchestrator.lifecycle.account import State
 
@@ -66,6 +66,9 @@ def _filter(ctx: "Context", choice: Choice, live: bool | None) -> "Filter":
 
     if choice.state is not None and choice.state.upper() not in list(State):
         raise CommandError(f"--state is one of {', '.join(State)}, not {choice.state!r}", USAGE)
+    if choice.site is not None:
+        with ctx.store.read() as tx:
+            site_named(tx, choice.site)
     owner = None
     if choice.sender is not None:
         with ctx.store.read() as tx:

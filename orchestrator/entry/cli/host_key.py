@@ -31,7 +31,8 @@ def pin(ctx: "Context", site: "SiteRow", yes: bool, dry_run: bool) -> "SiteRow":
     line = scan(address, port)
     output.note(f"{address}:{port} shows this host key:\n  {line}\n  {fingerprint(line)}\n"
                 "Compare it on the host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
-    output.confirm("Is it the host's, and shall it be pinned?", False, otherwise=IN_YAML)
+    question = "Is it the host's? (Nothing is pinned now.)" if dry_run else "Is it the host's, and shall it be pinned?"
+    output.confirm(question, False, otherwise=IN_YAML)
     pinned = replace(site, settings={**site.settings, "host_key": line})
     if dry_run:
         return pinned

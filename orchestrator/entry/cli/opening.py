@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.flows.context import Context
     from orchestrator.store.engine import Tx
     from orchestrator.store.senders import Sender
+    from orchestrator.store.sites import SiteRow
 
 
 _named: Path | None = None
@@ -66,4 +67,14 @@ def sender_named(tx: "Tx", name: str) -> "Sender":
     found = senders.get(tx, name)
     if found is None:
         raise CommandError(f"there is no sender {name!r}: `tenure sender list` shows those there are")
+    return found
+
+
+def site_named(tx: "Tx", name: str) -> "SiteRow":
+    """The site by its name."""
+    from orchestrator.store import sites
+
+    found = sites.get(tx, name)
+    if found is None:
+        raise CommandError(f"there is no site {name!r}: `tenure site list` shows those there are")
     return found

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from providers.protocol import Finding
 
 COLUMNS = ["id", "state", "site", "offer", "ends_at", "left", "owed", "stuck"]
+STUCK_COLUMNS = ["id", "state", "site", "failed", "times", "since", "error", "next", "do"]
 
 
 def account(record: "AccountRecord", sender: str) -> dict[str, Any]:
     """Everything but the holder's personal data."""
     it = record.account
-    fenced = it.state is State.FENCED
     return {
         "id": it.id, "state": it.state, "since": it.since, "site": it.site, "offer": offer(it.offer), "sender": sender,
         "redemption": it.redemption, "generation": it.generation, "provision_by": it.provision_by,
         "starts_at": it.starts_at, "ends_at": it.ends_at, "fenced_at": it.fenced_at, "fenced_by": it.fenced_by,
-        "grace_until": it.grace_until if fenced else None, "contract": it.contract, "hold": it.hold,
+        "grace_until": it.grace_until, "contract": it.contract, "hold": it.hold,
         "convert_asked": it.convert_asked, "reclaim_asked": it.reclaim_asked, "owed": record.owed,
         "due_at": record.due_at, "holder": record.holder, "worker": record.worker,
         "stuck": None if record.stuck is None else output.plain_fields(record.stuck)}
@@ -47,6 +47,14 @@ def row(record: "AccountRecord", now: datetime) -> list[str]:
     return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, output.shown(it.ends_at),
             times.show_span(left) if left else "-", record.owed.value if record.owed else "-",
             f"{stuck.what}: {stuck.next} acts next" if stuck else "-"]
+
+
+def stuck_row(record: "AccountRecord") -> list[str]:
+    """The cells of STUCK_COLUMNS: all that whoever is woken by it has to know."""
+    it, stuck = record.account, record.stuck
+    assert stuck is not None
+    return [it.id, it.state.value, it.site, stuck.what, str(stuck.count), output.shown(stuck.since), stuck.error,
+            stuck.next, stuck.remedy or "wait: it is tried again"]
 
 
 def facts(record: "AccountRecord", sender: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.entry.cli import host_key, output, shown
-from orchestrator.entry.cli.opening import actor, opened
+from orchestrator.entry.cli.opening import actor, opened, site_named
 from orchestrator.entry.cli.output import CommandError, DryRun, Json, Yes
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def remove(name: Name, user: As = None, identity: Identity = None, dry_run: DryR
         with ctx.store.read() as tx:
             live = accounts.ids_live_at(tx, name)
         if live:
-            raise CommandError(f"site {name} has {len(live)} live accounts: drain it and wait, or reclaim them")
+            raise CommandError(f"site {name} has {output.count(len(live), 'live account')}: drain it and wait, or "
+                               "reclaim them")
         if not dry_run:
             output.confirm(f"Take everything of Tenure's off {name}?", yes)
             with ctx.store.write() as tx:
@@ -131,6 +132,7 @@ def drain(name: Name, off: Annotated[bool, typer.Option("--off", help="New accou
     from orchestrator.store import journal, sites
 
     with opened() as ctx, ctx.store.write() as tx:
+        site_named(tx, name)
         sites.drain(tx, name, not off)
         journal.write(tx, "site.drained" if not off else "site.undrained", name, actor())
     output.answer(json, {"site": name, "drained": not off},
@@ -138,13 +140,8 @@ def drain(name: Name, off: Annotated[bool, typer.Option("--off", help="New accou
 
 
 def _known(ctx: "Context", name: str) -> "SiteRow":
-    from orchestrator.store import sites
-
     with ctx.store.read() as tx:
-        row = sites.get(tx, name)
-    if row is None:
-        raise CommandError(f"there is no site {name!r}: `tenure site list` shows those there are")
-    return row
+        return site_named(tx, name)
 
 
 @contextmanager
