@@ -6,7 +6,7 @@ from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import sites
 from orchestrator.store.engine import Tx
-from orchestrator.store.sites import ALWAYS
+from orchestrator.store.sites import ALWAYS, SiteRow
 
 
 def offer_named(tx: Tx, name: str) -> Offer:
@@ -21,8 +21,14 @@ def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset()) -> lis
     """Names of the sites that may take an account of this offer, best first; those to avoid come last. Whether a place
     is free is asked next."""
     with_places = {place.site for place in sites.list_places(tx, offer=offer.name)}
-    names = [site.name for site in sites.list_(tx) if site.name in with_places and not site.drained]
+    names = [site.name for site in sites.list_(tx)
+             if site.name in with_places and not site.drained and _spoken_to(site)]
     return sorted(names, key=lambda name: name in avoid)
+
+
+def _spoken_to(site: SiteRow) -> bool:
+    """A host whose key nobody has vouched for cannot be reached: an account placed there could only fail."""
+    return site.kind != "linux" or "host_key" in site.settings
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:

@@ -97,9 +97,11 @@ def parse(site: str, raw: Mapping[str, object]) -> HostSettings:
         "paths": lambda value: _paths(site, value),
     }
     read = {name: _field(site, name, value, readers) for name, value in raw.items()}
-    for required in ("address", "host_key"):
-        if required not in read:
-            raise _bad(site, required, "is missing")
+    if "address" not in read:
+        raise _bad(site, "address", "is missing")
+    if "host_key" not in read:
+        raise NeedsHuman(f"site {site}: host_key: is missing",
+                         remedy=f"`tenure site prepare {site}` shows it and asks; or write host_key into its YAML")
     settings = HostSettings(site=site, **read)  # type: ignore[arg-type]
     if settings.uid_max < settings.uid_min:
         raise _bad(site, "uid_max", f"must not be below uid_min ({settings.uid_min})")

@@ -153,9 +153,11 @@ class Stream:
 class Connection:
     """Connects on first use, again after a loss, and fails fast for a while after a failure. Thread-safe."""
 
-    def __init__(self, address: Address, keys: Callable[[], Sequence[paramiko.PKey]]) -> None:
+    def __init__(self, address: Address, keys: Callable[[], Sequence[paramiko.PKey]], let_in: str = "") -> None:
+        """`let_in` says what to do when the host accepts none of the keys."""
         self.address = address
         self._keys = keys
+        self._let_in = let_in or f"`tenure site prepare {address.site}` puts Tenure's key on the host"
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
         self._failures = 0
@@ -261,7 +263,7 @@ class Connection:
                 return
         raise NeedsHuman(
             f"ssh {self.address}: the host accepts none of {tried} keys",
-            remedy=f"tenure site prepare {self.address.site} puts the operator's key on the host",
+            remedy=self._let_in,
         )
 
 

@@ -179,7 +179,8 @@ class LinuxSite:
         )
         pem = self._bootstrap_key
         keys = (lambda: [ssh.login_key(pem, "bootstrap_key")]) if pem else ssh.agent_keys
-        return shell.Remote(ssh.Connection(who, keys), sudo="" if who.user == "root" else self._host.paths.sudo)
+        let_in = f"give --as and --identity of a login of your own that the host accepts; {who.user}'s was tried"
+        return shell.Remote(ssh.Connection(who, keys, let_in), sudo="" if who.user == "root" else self._host.paths.sudo)
 
     def _lease(self, op: str, account: str, generation: int, urgent: bool = False, **arguments: object) -> object:
         checked_generation(generation)

@@ -126,6 +126,14 @@ def test_a_drained_site_gets_no_account(tmp_path: Path) -> None:
     assert home(*words).code == 0
 
 
+def test_a_host_whose_key_is_not_pinned_gets_no_account(tmp_path: Path) -> None:
+    """It cannot be reached: the redemption is refused, and the voucher stays good for a site that can."""
+    home = made(tmp_path)
+    home("apply", "-f", home.write("linux.yaml", LINUX + "    places: [{offer: trial, count: 1}]\n"))
+    home("site", "drain", "rehearsal")
+    assert home("redeem", "--sender", "portal", *HOLDER, home.voucher()).code == 1
+
+
 def test_a_site_in_memory_is_prepared_and_checked(tmp_path: Path) -> None:
     """Both commands answer for it as for a host."""
     home = made(tmp_path)
