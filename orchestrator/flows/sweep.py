@@ -183,7 +183,7 @@ class Sweep:
         try:
             commit("sweep.give_back", self.ctx.store, lambda tx: accounts.release(tx, claimed, retry_at=until))
         except Conflict as lost:
-            log.info("account %s: %s", claimed.account.id, lost)
+            log.info("%s", lost)
 
     def _start(self, owed: Owed, claimed: Claimed) -> None:
         site = claimed.account.site

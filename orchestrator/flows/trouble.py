@@ -85,7 +85,7 @@ def later(ctx: Context, name: str, claimed: Claimed, found: Trouble, longest: ti
     try:
         stuck = commit(name, ctx.store, lambda tx: mark(tx, claimed, found, now, longest))
     except Conflict as lost:
-        log.info("account %s: %s", claimed.account.id, lost)
+        log.info("%s", lost)
         return found
     log.warning("account %s: %s did not work (%s so far, next: %s): %s", claimed.account.id, found.what, stuck.count,
                 found.next, found.error)

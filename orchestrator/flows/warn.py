@@ -49,7 +49,7 @@ def _warn(ctx: Context, claimed: Claimed) -> None:
     try:
         commit("warn.save", ctx.store, save)
     except Conflict as lost:
-        log.info("account %s: %s", account.id, lost)
+        log.info("%s", lost)
 
 
 def _show(ctx: Context, account: Account, text: str) -> None:

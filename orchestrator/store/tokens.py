@@ -55,7 +55,7 @@ def check(tx: Tx, plain: str) -> Token | None:
 def revoke(tx: Tx, id: str, at: datetime) -> None:
     """It opens nothing any more. NotFound."""
     if tx.execute(update(_table).where(_table.c.id == id).values(revoked_at=at).returning(_table.c.id)).first() is None:
-        raise NotFound(f"there is no token {id!r}")
+        raise NotFound(f"there is no token {id!r}: `tenure token list` shows those there are")
 
 
 def list_(tx: Tx) -> list[Token]:

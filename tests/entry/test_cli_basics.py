@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from orchestrator.entry.cli.main import app
+from orchestrator.entry.cli.main import app, main
 from tests.entry.cli_home import Home, made
 
 HEAVY = ("pulumi", "boto3", "fastapi", "sqlalchemy", "paramiko", "alembic", "grpc", "uvicorn")
@@ -56,6 +56,12 @@ def test_a_wrong_command_line_is_2(tmp_path: Path, words: list[str]) -> None:
     assert (said.code, said.out) == (2, "")
     assert len(said.err.splitlines()) == 1
     assert "--help" in said.err
+
+
+def test_the_bare_command_is_answered_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """And with nothing that looks like an error beside it."""
+    code, said = main([]), capsys.readouterr()
+    assert (code, "Usage: tenure" in said.out, said.err) == (2, True, "")
 
 
 def test_a_folder_that_is_no_home_is_said_in_one_line(tmp_path: Path) -> None:

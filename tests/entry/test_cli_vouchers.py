@@ -83,6 +83,22 @@ def test_redeeming_twice_gives_the_same_account(tmp_path: Path) -> None:
     assert first == second
 
 
+def test_a_voucher_redeemed_for_another_holder_is_said_so(tmp_path: Path) -> None:
+    """In the operator's words, not in those of an event that nobody sent."""
+    home = made(tmp_path)
+    code = home.voucher()
+    home(*redeem(code))
+    said = home(*redeem(code), "--email", "other@example.edu.cn")
+    assert (said.code, "redeemed by hand before" in said.err) == (1, True)
+
+
+def test_waiting_in_vain_says_what_to_do(tmp_path: Path) -> None:
+    """No worker runs, so the account stays as it is."""
+    home = made(tmp_path)
+    said = home(*redeem(home.voucher()), "--wait", "1s")
+    assert (said.code, "see that a worker runs" in said.err) == (1, True)
+
+
 def test_an_unknown_code_is_refused_without_repeating_it(tmp_path: Path) -> None:
     """A mistyped code may be nearly a real one."""
     said = made(tmp_path)(*redeem("-"), stdin="ABCDE-FGHJK\n")

@@ -88,7 +88,7 @@ def reclaim(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state
             How(most, yes, dry_run, json, always_ask=True),
             lambda ctx, id: reclaim_(ctx, id, actor=actor(), why=why))
         if not dry_run:
-            output.note("a worker, or `tenure reap`, does it")
+            output.note("a worker, or `tenure reap`, does it; what is held waits for `tenure hold … --off`")
 
 
 def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:
@@ -102,10 +102,10 @@ def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:
         chosen.preview(ctx, records)
     if how.dry_run:
         output.answer(how.json, [{"account": record.id, "would": what} for record in records],
-                      f"{len(records)} accounts would be touched ({what}); nothing was changed")
+                      f"{output.count(len(records), 'account')} would be touched ({what}); nothing was changed")
         return
     if how.always_ask or not named_one:
-        output.confirm(f"{what.capitalize()} {len(records)} account{'s' if len(records) > 1 else ''}?", how.yes)
+        output.confirm(f"{what.capitalize()} {output.count(len(records), 'account')}?", how.yes)
     results = []
     with output.progress(what, len(records)) as progress:
         for record in records:

@@ -41,6 +41,8 @@ def explain(error: Exception) -> Failure | None:
 
 
 def _usage(error: typer.TyperException) -> str:
+    if not error.format_message():
+        return ""  # no command was named: the help is shown already
     context = getattr(error, "ctx", None)
     hint = f" (see `{context.command_path} --help`)" if context is not None else ""
     return " ".join(error.format_message().split()).removesuffix(".") + hint

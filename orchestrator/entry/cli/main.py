@@ -80,7 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         failure = failures.explain(error)
         if failure is None:
             raise
-        output.note(failure.message if failure.places else f"tenure: {' '.join(failure.message.split())}")
+        if failure.message:
+            output.note(failure.message if failure.places else f"tenure: {' '.join(failure.message.split())}")
         return failure.code
     return result if isinstance(result, int) else output.DONE
 

@@ -40,7 +40,7 @@ def shown(at: datetime | None) -> str:
 
 DONE, FAILED, USAGE, STUCK = 0, 1, 2, 3
 PATIENCE = 2.0
-"""Seconds after which something that still runs says so."""
+"""Seconds after which something that still runs says so; off a terminal again after twice as long, and so on."""
 
 
 class CommandError(Exception):
@@ -92,6 +92,11 @@ def answer(json: bool, value: Any, *lines: str) -> None:
         return
     for line in lines:
         say(line)
+
+
+def count(many: int, noun: str) -> str:
+    """`1 account`, `2 accounts`."""
+    return f"{many} {noun}{'' if many == 1 else 's'}"
 
 
 def secret(json: bool, value: Any, shown: str, remark: str) -> None:
@@ -222,9 +227,9 @@ class Progress:
         waited = PATIENCE
         while True:
             note(f"{self._text()}: still running after {waited:.0f}s")
-            if self.over.wait(PATIENCE):
+            if self.over.wait(waited):
                 return
-            waited += PATIENCE
+            waited *= 2
 
     def _text(self) -> str:
         return f"{self.what} {self.done}/{self.total}" if self.total else self.what

@@ -54,10 +54,14 @@ def list_(subject: Annotated[str | None, typer.Option(help="Of this account, sit
           limit: Annotated[int, typer.Option(min=1)] = 100, json: Json = False) -> None:
     """The newest rows, newest first."""
     from orchestrator.store import journal as store
+    from orchestrator.store import senders
 
     with opened() as ctx, ctx.store.read() as tx:
-        found = [output.plain_fields(one) for one in store.list_(tx, subject=subject, limit=limit)]
-    output.rows(json, found, ["at", "action", "subject", "actor", "why", "facts"], "the journal is empty")
+        sender = senders.get(tx, subject) if subject else None
+        found = [output.plain_fields(one)
+                 for one in store.list_(tx, subject=sender.id if sender else subject, limit=limit)]
+    output.rows(json, found, ["at", "action", "subject", "actor", "why", "facts"],
+                f"the journal says nothing of {subject!r}" if subject else "the journal is empty")
 
 
 @certificate.command("verify", epilog="Example: tenure certificate verify a2k4mzq7xw")
@@ -109,7 +113,7 @@ def _certificate(ctx: "Context", id: str) -> "Certificate":
     if known is not None:
         return known
     if account is None:
-        raise CommandError(f"there is no account {id!r}")
+        raise CommandError(f"there is no account {id!r}: `tenure account list --all` shows those there are")
     raise CommandError(f"account {id} is {account.state}: it has no certificate before it is RECLAIMED")
 
 

@@ -120,7 +120,7 @@ def hold(target: Annotated[str, typer.Argument(metavar="ACCOUNT|SITE|all", help=
             output.confirm(f"Let reclaims go on {'everywhere' if site is None else f'at {site}'}?", yes)
         ids = operate.hold(ctx, not off, account=account, site=site, actor=actor(), why=why)
     output.answer(json, {"target": target, "hold": not off, "accounts": ids},
-                  f"{'reclaim goes on' if off else 'held'}: {target}, {len(ids)} live accounts")
+                  f"{'reclaim goes on' if off else 'held'}: {target}, {output.count(len(ids), 'live account')}")
 
 
 def _target(ctx: "Context", target: str) -> tuple[str | None, str | None]:

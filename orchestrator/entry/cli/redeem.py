@@ -12,6 +12,7 @@ from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
 from orchestrator.entry.cli.output import USAGE, CommandError, Json
 from orchestrator.lifecycle import times
+from orchestrator.lifecycle.errors import RuleError
 
 if TYPE_CHECKING:
     from orchestrator.entry.http.payloads import VoucherIn
@@ -54,12 +55,12 @@ def redeem(
         if hours is not None and owner.trusts != "payload":
             raise CommandError(f"--hours is not for sender {sender}: its vouchers say how long", USAGE)
         accepted = _redeem(ctx, owner, _checked(data))
-        state = _await(ctx, accepted.account, patience)
+        state, why = _await(ctx, accepted.account, patience)
     output.answer(json, {"account": accepted.account, "claim_url": accepted.claim_url, "state": state},
                   f"account {accepted.account}: {state}", f"claim link: {accepted.claim_url}")
     if patience is not None and state not in ("ACTIVE", "CONTRACTED"):
-        raise CommandError(f"account {accepted.account} is {state}, not usable yet: `tenure account show "
-                           f"{accepted.account}` says more; see that a worker runs")
+        raise CommandError(f"account {accepted.account} is {state}, not usable yet: "
+                           f"{why or 'see that a worker runs'}; `tenure account show {accepted.account}` says more")
 
 
 def _checked(data: dict[str, object]) -> "VoucherIn":
@@ -67,13 +68,14 @@ def _checked(data: dict[str, object]) -> "VoucherIn":
     from pydantic import ValidationError
 
     from orchestrator.entry.http.payloads import VoucherIn
+    from orchestrator.entry.http.problems import plainly
 
     try:
         return VoucherIn.model_validate(data)
     except ValidationError as error:
         # Without `from`, and without what was given: it may be the code.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise CommandError(f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}", USAGE) from None
+        raise CommandError(f"{'.'.join(str(step) for step in first['loc'])}: {plainly(first['msg'])}", USAGE) from None
 
 
 def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
@@ -82,7 +84,13 @@ def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
 
     said = jsonlib.dumps(data.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
     body_hash = hashlib.sha256(said.encode()).hexdigest()
-    accepted = redeem(ctx, sender, data.told(_event(ctx, sender, data.voucher), body_hash))
+    try:
+        accepted = redeem(ctx, sender, data.told(_event(ctx, sender, data.voucher), body_hash))
+    except RuleError as error:
+        if error.code != "event_reused":
+            raise
+        raise CommandError("this voucher was redeemed by hand before, with another holder or key: give those again, "
+                           "or take another voucher") from error
     with ctx.store.write() as tx:
         journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor())
     return accepted
@@ -106,17 +114,18 @@ def _event(ctx: "Context", sender: "Sender", code: str) -> str:
     raise CommandError("this voucher was given back too often: void it")
 
 
-def _await(ctx: "Context", account: str, patience: float | None) -> str:
-    """The account's state; with patience, once it is usable or has failed."""
+def _await(ctx: "Context", account: str, patience: float | None) -> tuple[str, str]:
+    """The account's state, with patience once it is usable or has failed; and what holds it up."""
     from orchestrator.store import accounts
 
     end = time.monotonic() + (patience or 0)
     with output.progress(f"account {account}"):
         while True:
             with ctx.store.read() as tx:
-                state = accounts.record(tx, account).account.state.value
+                record = accounts.record(tx, account)
+            state, stuck = record.account.state.value, record.stuck
             if state not in ("REQUESTED", "PROVISIONING") or time.monotonic() >= end:
-                return state
+                return state, "" if stuck is None else f"{stuck.error} (next: {stuck.next}) {stuck.remedy}".rstrip()
             ctx.wake.wait(0.1)
             ctx.wake.clear()
 

@@ -69,6 +69,8 @@ def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed c
         senders.set_callback(tx, sender.id, target)
         journal.write(tx, "sender.changed", sender.id, actor())
     output.answer(json, {"name": name, "callback_url": target}, f"callbacks of {name} go to {target or 'nobody'}")
+    if target is not None and not json:
+        output.note(f"whether they arrive there: tenure sender test {name}")
 
 
 @app.command("test", epilog="Example: tenure sender test city-portal")

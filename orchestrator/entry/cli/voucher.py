@@ -46,8 +46,8 @@ def issue(offer: Offer, sender: Sender = None, until: Until = None, valid_for: F
                 output.answer(json, {"codes": written, "sender": put.sender, "offer": offer, "valid_from": put.start,
                                      "valid_until": put.end}, *written)
     if not json:
-        output.note(f"{count} vouchers of {put.sender} for {offer}, valid {output.shown(put.start)} until "
-                    f"{output.shown(put.end)}; the codes are shown only now")
+        output.note(f"{output.count(count, 'voucher')} of {put.sender} for {offer}, valid {output.shown(put.start)} "
+                    f"until {output.shown(put.end)}; the codes are shown only now")
 
 
 @app.command("import", epilog="Example: tenure voucher import --offer starter --until 2027-12-31 codes")
@@ -132,7 +132,7 @@ def void(codes: Codes, sender: Sender = None, yes: Yes = False, json: Json = Fal
     from orchestrator.store.errors import Conflict
 
     read = output.lines_of(codes, MOST)
-    output.confirm(f"Void {len(read)} vouchers?", yes)
+    output.confirm(f"Void {output.count(len(read), 'voucher')}?", yes)
     done, refused = 0, []
     with opened() as ctx, output.progress("voiding vouchers", len(read)) as shown:
         for number, code in enumerate(read, 1):

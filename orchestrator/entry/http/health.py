@@ -18,7 +18,7 @@ from orchestrator.store.gauges import Gauges, due_lags, gauges
 FRESH = 2.0
 """Seconds for which the numbers are kept: however many ask, the database is asked once."""
 LATE = timedelta(seconds=60)
-"""Work that nobody has taken up for so long means that no worker runs."""
+"""Work that waits for so long means that no worker runs, or too few."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -41,7 +41,7 @@ def routes(desk: Desk, meters: Meters) -> APIRouter:
     async def readyz() -> Response:
         late = await desk.lanes.read(_late, desk)
         if late:
-            raise Problem(503, "work_waits", f"nobody takes up {', '.join(late)}: is a worker running?",
+            raise Problem(503, "work_waits", f"owed work waits: {', '.join(late)}; see that workers run and keep up",
                           retry_after=10)
         return JSONResponse({"status": "ready"})
 

@@ -48,15 +48,20 @@ class Problem(Exception):
 
 def from_validation(error: ValidationError) -> Problem:
     """Where a body is wrong, without repeating what it said: it may hold a voucher code."""
-    found = [{"field": ".".join(str(step) for step in one["loc"]) or "body", "problem": one["msg"]}
+    found = [{"field": ".".join(str(step) for step in one["loc"]) or "body", "problem": plainly(one["msg"])}
              for one in error.errors(include_url=False, include_input=False, include_context=False)][:10]
     first = found[0]
     return Problem(400, "bad_body", f"{first['field']}: {first['problem']}", errors=found)
 
 
+def plainly(message: str) -> str:
+    """What is wrong, without the validator's own name for it."""
+    return message.removeprefix("Value error, ")
+
+
 def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [{"field": ".".join(str(step) for step in one["loc"]), "problem": str(one["msg"])}
+    found = [{"field": ".".join(str(step) for step in one["loc"]), "problem": plainly(str(one["msg"]))}
              for one in error.errors()][:10]
     return Problem(400, "bad_request", f"{found[0]['field']}: {found[0]['problem']}", errors=found).answer()
 
