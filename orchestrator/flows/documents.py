@@ -106,7 +106,6 @@ def _offer(fields: Fields) -> Offer | None:
     network = fields.inner("network")
     if network is None:
         fields.wrong(fields.node, "network", "is missing (write `network: {rate: 20Mbit/s, egress: 10GiB}`)")
-        network = Fields(fields.source, fields.node, fields.path)
     values: dict[str, Any] = {
         "name": fields.need("name", _name),
         "containers": fields.need("containers", whole(1, 1000)),
@@ -114,8 +113,8 @@ def _offer(fields: Fields) -> Offer | None:
         "memory": fields.need("memory", _at_least(sizes.size, 4 << 20, "4MiB")),
         "pids": fields.need("pids", whole(16, 1_000_000)),
         "storage": fields.need("storage", _at_least(sizes.size, 1 << 20, "1MiB")),
-        "rate": network.need("rate", _at_least(sizes.rate, 8_000, "8kbit/s")),
-        "egress": network.need("egress", _at_least(sizes.size, 1 << 10, "1KiB")),
+        "rate": network and network.need("rate", _at_least(sizes.rate, 8_000, "8kbit/s")),
+        "egress": network and network.need("egress", _at_least(sizes.size, 1 << 10, "1KiB")),
         "duration": fields.need("duration", _span(1, MAX_DURATION)),
         "images": fields.need("images", many(_matching(_IMAGE, "an image's name, as podman takes it"))),
         "models": fields.take("models", many(_matching(_WORD, "a model folder's name")), ()),

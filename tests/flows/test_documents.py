@@ -102,6 +102,12 @@ def test_a_missing_field_points_at_the_offer() -> None:
     assert changed("    containers: 2\n", "") == ["file.yaml:2: offers[0].containers: is missing"]
 
 
+def test_a_missing_network_is_told_once() -> None:
+    """And the offer's other fields are not mistaken for a network's."""
+    assert changed("    network: {rate: 20Mbit/s, egress: 5MiB}\n", "") == [
+        "file.yaml:2: offers[0].network: is missing (write `network: {rate: 20Mbit/s, egress: 10GiB}`)"]
+
+
 def test_a_misspelt_field_is_refused() -> None:
     """An unknown field is never silently ignored."""
     assert changed("images:", "image:")[1].startswith("file.yaml:10: offers[0].image: is not a field that is known")
