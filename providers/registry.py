@@ -12,12 +12,17 @@ KINDS: Mapping[str, str] = {
     "linux": "providers.linux.site",
     "memory": "providers.memory.site",
 }
-"""Each module has `connect(name, settings, secrets)`. Imported on first use: a worker loads only the SDKs it needs."""
+"""Each module has `connect(name, settings, secrets)`, and `SECRETS`: the keys that Tenure makes for its sites. Imported
+on first use: a worker loads only the SDKs it needs."""
 
 
 def connect(kind: str, name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> Site:
     """A Site, not yet connected. Bad settings: NeedsHuman, which names the field."""
     if kind not in KINDS:
         raise NeedsHuman(f"site {name}: kind {kind!r} is not known", remedy=f"use one of: {', '.join(sorted(KINDS))}")
-    module = import_module(KINDS[kind])
-    return cast(Connect, module.connect)(name, settings, secrets)
+    return cast(Connect, import_module(KINDS[kind]).connect)(name, settings, secrets)
+
+
+def secrets_of(kind: str) -> tuple[str, ...]:
+    """Names of the keys that Tenure makes for a site of this kind, each an OpenSSH private key."""
+    return cast(tuple[str, ...], import_module(KINDS[kind]).SECRETS)

@@ -154,7 +154,7 @@ def _unknown_offers(document: SiteDocument, offers: set[str]) -> list[Problem]:
 def _bad_settings(document: SiteDocument, found: Iterable[tuple[Change, object]]) -> list[Problem]:
     """What the site's kind says of its settings. Nothing is connected to; keys and a host's key may still come."""
     row = next(write for _, write in found if isinstance(write, SiteRow))
-    stand_in = {name: site_keys.new_key() for name in site_keys.OF_KIND.get(row.kind, ())}
+    stand_in = {name: site_keys.new_key() for name in registry.secrets_of(row.kind)}
     settings = dict(row.settings)
     if "ca_key" in stand_in and "address" in settings:
         settings.setdefault("host_key", site_keys.public_lines(row.name, stand_in)["ca_key"])

@@ -13,14 +13,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from orchestrator.lifecycle.errors import RuleError
-
-OF_KIND: Mapping[str, tuple[str, ...]] = {"linux": ("operator_key", "ca_key"), "memory": ("ca_key",)}
-"""Which keys a kind of site needs; a kind that is not here brings its own secrets."""
+from providers import registry
 
 
 def missing(kind: str, known: Mapping[str, str]) -> dict[str, str]:
     """Fresh keys for those that the site does not have yet. Existing ones are never replaced: accounts hang on them."""
-    return {name: new_key() for name in OF_KIND.get(kind, ()) if name not in known}
+    return {name: new_key() for name in registry.secrets_of(kind) if name not in known}
 
 
 def new_key() -> str:

@@ -38,6 +38,7 @@ from providers.protocol import (
 T = TypeVar("T")
 LONGEST_NOTICE = 4096
 MOST_SKEW = timedelta(seconds=2)
+SECRETS = ("ca_key",)
 
 
 def connect(name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> "MemorySite":
