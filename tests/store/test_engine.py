@@ -51,32 +51,26 @@ def test_migrating_twice_is_once(world: World) -> None:
     assert world.record().account == new()
 
 
+def started(url: str, keyring: Keyring) -> bool:
+    """One of several starters of a new database: it finds it whole."""
+    store = Store(url, keyring, busy=seconds(60))
+    store.migrate()
+    write(store)
+    store.close()
+    return True
+
+
 def test_migrating_at_once_is_safe(tmp_path: Path, keyring: Keyring) -> None:
     """Several starters of a new SQLite database all find it whole."""
-    def start(_: int) -> int:
-        store = Store(f"sqlite:///{tmp_path}/new.db", keyring, busy=seconds(60))
-        store.migrate()
-        write(store)
-        store.close()
-        return 1
-
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(start, range(4))) == 4
+        assert all(pool.map(started, [f"sqlite:///{tmp_path}/new.db"] * 4, [keyring] * 4))
 
 
 def test_migrating_postgresql_at_once_is_safe(postgres_url: str, keyring: Keyring) -> None:
     """Several starters of a new PostgreSQL database all find it whole."""
     postgres.run(postgres_url.format("postgres"), "CREATE DATABASE at_once")
-
-    def start(_: int) -> int:
-        store = Store(postgres_url.format("at_once"), keyring, busy=seconds(60))
-        store.migrate()
-        write(store)
-        store.close()
-        return 1
-
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(start, range(4))) == 4
+        assert all(pool.map(started, [postgres_url.format("at_once")] * 4, [keyring] * 4))
 
 
 def test_a_database_never_set_up_says_so(tmp_path: Path, keyring: Keyring) -> None:

@@ -109,7 +109,7 @@ def space(config: Config) -> dict[str, Any]:
 
 
 def reaper(config: Config) -> dict[str, Any]:
-    remedy = "start the reaper: systemctl start tenure-reaper"
+    remedy = "start the reaper: systemctl start tenure-site-reaper"
     try:
         age = time.time() - os.stat(config.run / "reaper").st_mtime
         pid = int((config.run / "reaper").read_text())
