@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -73,9 +73,11 @@ def live(site: LinuxSite, account: Spec) -> None:
 class Holder:
     """A holder with a key of their own and the stock client."""
 
-    def __init__(self, site: LinuxSite, account: Spec, folder: Path, key: KeyPair | None = None) -> None:
+    def __init__(
+        self, site: LinuxSite, account: Spec, folder: Path, key: KeyPair | None = None, end: datetime | None = None
+    ) -> None:
         self.key, self.folder = key or make_key(), folder
-        self.given: Credential = site.issue(account, self.key.public, site.now() + timedelta(minutes=4))
+        self.given: Credential = site.issue(account, self.key.public, end or site.now() + timedelta(minutes=4))
         (folder / "key").write_text(self.key.private)
         (folder / "key").chmod(0o600)
         (folder / "key-cert.pub").write_text(self.given.certificate + "\n")
@@ -100,6 +102,14 @@ def test_a_container_runs_for_its_holder(site: LinuxSite, account: Spec, tmp_pat
     """Usable means this."""
     live(site, account)
     assert Holder(site, account, tmp_path).ssh("run", IMAGE, "echo", "here").stdout == "here\n"
+
+
+def test_the_holder_of_an_open_contract_gets_in(site: LinuxSite, account: Spec, tmp_path: Path) -> None:
+    """Its end lies in 2999, at the site and in the certificate."""
+    live(site, account)
+    end = datetime(2999, 12, 31, tzinfo=UTC)
+    site.arm(account, end, 2)
+    assert Holder(site, account, tmp_path, end=end).ssh("id", "-un").stdout == f"tn-{account.account}\n"
 
 
 def test_a_new_key_takes_the_old_one_s_place(site: LinuxSite, account: Spec, tmp_path: Path) -> None:
