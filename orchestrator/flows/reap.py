@@ -48,7 +48,7 @@ class Reaped:
     deleted: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    """Due, and not taken up: beyond `most`, in another worker's hands, or held."""
+    """Due, and not taken up: beyond `most`, or in another worker's hands."""
 
 
 def plan(ctx: Context, at: datetime, most: int | None = None, measure: bool = True) -> list[Planned]:
@@ -64,7 +64,7 @@ def plan(ctx: Context, at: datetime, most: int | None = None, measure: bool = Tr
 
 def reap(ctx: Context, most: int | None = None) -> Reaped:
     """Do it now, for at most `most` accounts. Safe twice at once, and beside a worker."""
-    due = [one for one in plan(ctx, ctx.clock(), most, measure=False) if one.what != "keep"]
+    due = [one for one in plan(ctx, ctx.clock(), measure=False) if one.what != "keep"]
     before = {record.id: record for record in _live(ctx)}
     ids = {one.account for one in due}
     deadline = ctx.clock() + PATIENCE

@@ -124,6 +124,17 @@ def test_what_it_could_not_do_is_named(town: Town) -> None:
     assert reap(town.ctx).stuck == [id]
 
 
+def test_with_a_bound_too_what_it_could_not_do_is_named(town: Town) -> None:
+    """Whichever it took up: nobody looks at a run that says that nothing is stuck."""
+    ids = sorted(town.active() for _ in range(3))
+    town.advance(town.offer.duration)
+    with town.sites["north"].keeper.held() as world:
+        world.faults.dead = True
+    done = reap(town.ctx, most=1)
+    assert len(done.stuck) == 1
+    assert sorted(done.stuck + done.left) == ids
+
+
 def test_it_makes_no_accounts(town: Town) -> None:
     """Provisioning is a worker's."""
     id = town.redeem().account

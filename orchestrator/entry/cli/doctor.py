@@ -42,7 +42,7 @@ def doctor(json: Json = False) -> None:
             failure = failures.explain(error)
             if failure is None:
                 raise
-            found.append(Finding("opening", False, failure.message, "see above"))
+            found.append(Finding("opening", False, failure.message, "what is seen says it"))
     output.rows(json, [shown.finding(one) for one in found], ["subject", "ok", "seen", "remedy"], "")
     if not all(one.ok for one in found):
         raise typer.Exit(output.FAILED)
