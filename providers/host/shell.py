@@ -1,9 +1,8 @@
-"""A host as somebody who may change it sees it: run an argv with an input, over SSH or right here. The only place
-where an argv becomes a shell's line."""
+"""A host as somebody who may change it sees it: run an argv with an input, over SSH. The only place where an argv
+becomes a shell's line."""
 
 import contextlib
 import shlex
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -49,19 +48,6 @@ def done(host: Host, argv: Sequence[str], given: bytes = b"", timeout: float = T
     return ran
 
 
-class Local:
-    """This machine, where we are root: for a lab and for tests."""
-
-    def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = TIMEOUT) -> Ran:
-        try:
-            ended = subprocess.run(argv, input=given, capture_output=True, timeout=timeout, check=False)
-        except FileNotFoundError:
-            return Ran(127, b"", f"{argv[0]}: not found")
-        except subprocess.TimeoutExpired as late:
-            raise TryLater(f"{quoted(argv[:4])}: not done after {timeout:g} s") from late
-        return Ran(ended.returncode, ended.stdout, _line(ended.stderr))
-
-
 class Remote:
     """A host over SSH; `sudo` is the path of sudo where the login is not root's."""
 
@@ -99,7 +85,3 @@ def _feed(stream: ssh.Stream, given: bytes, until: float) -> None:
         if given:
             stream.send(given, until)
         stream.finish()
-
-
-def _line(said: bytes) -> str:
-    return " ".join(said.decode(errors="replace").split())[-600:]

@@ -11,12 +11,20 @@ import pytest
 
 from providers.host import prepare, program, settings, unprepare
 from providers.host.files import launcher, version_folder
-from providers.host.shell import Local, Ran
+from providers.host.shell import TIMEOUT, Ran
 from providers.protocol import NeedsHuman, Refused
 from tests.providers.keys import make_key
 
 CA, OPERATOR = make_key().public, make_key().public
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as on a host")
+
+
+class Local:
+    """This machine, where we are root."""
+
+    def run(self, argv: Sequence[str], given: bytes = b"", timeout: float = TIMEOUT) -> Ran:
+        ended = subprocess.run(argv, input=given, capture_output=True, timeout=timeout, check=False)
+        return Ran(ended.returncode, ended.stdout, " ".join(ended.stderr.decode(errors="replace").split()))
 
 
 @pytest.fixture
