@@ -27,12 +27,13 @@ def main() -> int:
         print(f"\nThis machine cannot host the demo: {unfit}", file=sys.stderr)
         return 1
     except Exception as error:  # noqa: BLE001 (whatever it was: the step did not hold, and the reader is told)
-        print(f"\nNot held: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"\nNot held: {type(error).__name__}: {error}\nTenure's own log is {FOLDER}/home/serve.log; "
+              "`make demo` begins anew, `make clean-lab` takes the lab away.", file=sys.stderr)
         return 1
     finally:
         if stage is not None:
             world.close(stage)
-    print(f"\nEvery step held ({report.held}). `make clean-lab` takes the lab away.")
+    print(f"\nEvery step held ({report.held}, {report.seconds:.0f} s). `make clean-lab` takes the lab away.")
     return 0
 
 

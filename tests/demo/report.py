@@ -18,6 +18,11 @@ class Report:
         self.begun = time.monotonic()
         self.held = 0
 
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self.begun
+
     def act(self, number: int, title: str) -> None:
         """Begin one of the main parts."""
         print(f"\n{number}. {title}", flush=True)
