@@ -22,6 +22,24 @@ def test_init_makes_a_home_that_is_closed_to_others(tmp_path: Path) -> None:
     assert modes == {"home": 0o700, "tenure.yaml": 0o600, "keyring.json": 0o600}
 
 
+def test_init_closes_a_folder_that_was_made_for_it(tmp_path: Path) -> None:
+    """As an administrator makes one, before handing it over."""
+    home = Home(tmp_path / "home")
+    home.folder.mkdir(mode=0o755)
+    assert home("init").code == 0
+    assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+
+
+def test_init_leaves_a_folder_with_other_things_as_it_is(tmp_path: Path) -> None:
+    """And says what to do."""
+    home = Home(tmp_path / "home")
+    home.folder.mkdir(mode=0o755)
+    home.write("home/other", "")
+    said = home("init")
+    assert stat.S_IMODE(home.folder.stat().st_mode) == 0o755
+    assert f"chmod 700 {home.folder}" in said.err
+
+
 def test_init_again_changes_nothing(tmp_path: Path) -> None:
     """A keyring that is there is never made anew."""
     home = made(tmp_path)

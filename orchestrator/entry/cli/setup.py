@@ -45,6 +45,7 @@ def init(
     new = not (folder / "tenure.yaml").exists()
     if new:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close(folder)
         given = {"database": database, "base_url": base_url}
         lines = [f'{name}: "{value}"\n' for name, value in given.items() if value is not None]
         if any('"' in line[len(name) + 3:-2] or "\n" in line[:-1] for name, line in zip(given, lines, strict=False)):
@@ -61,6 +62,14 @@ def init(
                       f"{'made' if new else 'found'} {folder}",
                       f"keep a copy of {keyring} elsewhere: without it the database is of no use",
                       "next: tenure apply -f …, or tenure doctor")
+
+
+def _close(folder: Path) -> None:
+    """A folder that was made for Tenure beforehand; one with other things in it stays as its owner has it."""
+    if not any(folder.iterdir()):
+        folder.chmod(0o700)
+    elif folder.stat().st_mode & 0o077:
+        output.note(f"others can look into {folder}: chmod 700 {folder}")
 
 
 @contextmanager
