@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.host.onsite import cgroups
 from tests.lab.accounts import Tenant
 from tests.lab.client import Client
 from tests.lab.fixtures import MakeTenant
@@ -55,6 +56,15 @@ def test_counting_holds_against_a_rush(one: Tenant) -> None:
     with ThreadPoolExecutor(8) as pool:
         codes = list(pool.map(lambda _: one.login(RUN).returncode, range(8)))
     assert sorted(code == 0 for code in codes) == [False] * 6 + [True] * 2
+
+
+@pytest.mark.skipif(cgroups.tree().flavour != "v1", reason="cgroup v2 counts them as memory")
+def test_a_containers_socket_buffers_are_counted(one: Tenant) -> None:
+    """cgroup v1 counts them only where a limit stands: a container has its account's."""
+    name = said(one, RUN)
+    top = CGROUPS / "memory" / one.place.cgroup / one.id
+    limits = [(folder / cgroups.BUFFER_KNOB).read_text() for folder in (top, top / f"libpod-{name}")]
+    assert limits[0] == limits[1]
 
 
 def test_an_attached_container_counts_too(one: Tenant) -> None:

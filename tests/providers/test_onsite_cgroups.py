@@ -104,10 +104,11 @@ def test_a_holders_process_named_conmon_is_not_spared() -> None:
 
 
 @pytest.mark.parametrize(("memory", "buffers"), [(64 << 20, 8 << 20), (64 << 30, 64 << 20)])
-def test_v1_bounds_socket_buffers(tmp_path: Path, memory: int, buffers: int) -> None:
+@pytest.mark.parametrize("below", [".", "shell"])
+def test_v1_bounds_socket_buffers(tmp_path: Path, below: str, memory: int, buffers: int) -> None:
     """v1 counts them apart from the account's memory: without a limit of their own the host's TCP stops."""
-    knobs = tmp_path / "memory/tenure/abcdefghij"
-    knobs.mkdir(parents=True)
-    (knobs / "memory.kmem.tcp.limit_in_bytes").write_text("9223372036854771712")
+    knob = tmp_path / "memory/tenure/abcdefghij" / below / cgroups.BUFFER_KNOB
+    knob.parent.mkdir(parents=True)
+    knob.write_text("9223372036854771712")
     cgroups.One(tmp_path).limit("tenure/abcdefghij", spec.parse(sizes("abcdefghij", memory=memory)))
-    assert (knobs / "memory.kmem.tcp.limit_in_bytes").read_text() == str(buffers)
+    assert knob.read_text() == str(buffers)

@@ -9,12 +9,29 @@ from pathlib import Path
 
 import pytest
 
+from providers.host.onsite import cgroups
 from tests.lab.accounts import MIB, PARTS, Tenant
 from tests.lab.client import Answered, Client
 from tests.lab.fixtures import MakeTenant
 from tests.lab.lab import Lab
 from tests.lab.shell import run
 from tests.lab.traffic import Sink, as_holder, send
+
+FILL_SOCKETS = """
+import socket
+listener, kept, waiting = socket.create_server(("127.0.0.1", 0)), [], 0
+for _ in range(60):
+    near = socket.create_connection(listener.getsockname())
+    kept += [near, listener.accept()[0]]
+    near.setblocking(False)
+    try:
+        while True:
+            waiting += near.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+print(waiting)
+"""
+"""Opens connections that nobody reads from and says how many bytes they took."""
 
 
 def written(tenant: Tenant, target: Path, mebibytes: int) -> int:
@@ -98,6 +115,14 @@ def test_memory_holds_with_no_way_into_swap(tenant: MakeTenant) -> None:
     made = tenant(memory=64 * MIB)
     taken = as_holder(made, "python3", "-c", "x = b'x' * (200 << 20)")
     assert taken.returncode == -signal.SIGKILL or taken.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.skipif(cgroups.tree().flavour != "v1", reason="cgroup v2 counts them as memory")
+def test_socket_buffers_hold(tenant: MakeTenant) -> None:
+    """Data that waits in sockets cannot take the host's memory."""
+    made = tenant(memory=64 * MIB)
+    filled = as_holder(made, "python3", "-c", FILL_SOCKETS)
+    assert int(filled.stdout) <= 32 * MIB, filled.stderr
 
 
 def test_the_number_of_processes_holds(tenant: MakeTenant) -> None:

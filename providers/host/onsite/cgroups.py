@@ -19,6 +19,7 @@ ROOT = Path("/sys/fs/cgroup")
 SHELL = "shell"
 PERIOD = 100_000
 V1 = ("cpu", "cpuacct", "memory", "pids", "freezer")
+BUFFER_KNOB = "memory.kmem.tcp.limit_in_bytes"
 BUFFERS = 64 << 20
 """Most bytes of socket buffers that an account may hold on v1."""
 
@@ -75,10 +76,11 @@ class One:
             put(memory / "memory.swappiness", 0)
         for knob in knobs:
             put(knob, spec.memory)
-        # v1 counts socket buffers apart, without a limit; TCP of the whole host stops when they reach tcp_mem
-        buffers = memory / "memory.kmem.tcp.limit_in_bytes"
-        if buffers.exists():
-            put(buffers, min(spec.memory // 8, BUFFERS))
+        # v1 counts socket buffers apart, and only of a cgroup with a limit of its own: not of its children. TCP of the
+        # whole host stops when they reach tcp_mem
+        for buffers in (memory / BUFFER_KNOB, memory / SHELL / BUFFER_KNOB):
+            if buffers.exists():
+                put(buffers, min(spec.memory // 8, BUFFERS))
 
     def limits(self, path: str) -> dict[str, int] | None:
         cpu, memory, pids = (self.root / name / path for name in ("cpu", "memory", "pids"))

@@ -54,6 +54,7 @@ def run(config: Config, account: Account, request: commands.Request, admit: Admi
         before = podman.running(config, account.id)
         process = launch(config, account, ["run", *podman.confinement(config, account, name), *request.words])
         start(config, account, process, None if request.detached else before)
+        podman.bound_buffers(config, account.id)
     code = attend(process, line)
     if code in FAILED:
         clear_away(config, account, name)

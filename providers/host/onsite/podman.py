@@ -140,6 +140,17 @@ def running(config: Config, account: str) -> set[str]:
     return set()
 
 
+def bound_buffers(config: Config, account: str) -> None:
+    """On v1: the account's limit on socket buffers for its running containers, each of which needs it said of itself.
+    Sockets that a container opened before this are not counted."""
+    top = cgroups.ROOT / "memory" / cgroups.path(config, account)
+    with contextlib.suppress(FileNotFoundError):
+        limit = (top / cgroups.BUFFER_KNOB).read_text()
+        for one in running(config, account):
+            with contextlib.suppress(FileNotFoundError):
+                (top / f"libpod-{one}" / cgroups.BUFFER_KNOB).write_text(limit)
+
+
 def existing(config: Config, account: str) -> dict[str, list[str]]:
     """Every container of the account, running or not: id and names, from podman's own record of it."""
     try:
