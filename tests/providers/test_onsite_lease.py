@@ -200,6 +200,9 @@ def test_ready_is_false_after_a_reboot(config: Config) -> None:
         '{"id": 1, "op": "ensure", "part": "moon", "spec": {"account": "abcdefghij"}}',
         '{"id": 1, "op": "fence", "batch": [["abcdefghij"]], "by": "end"}',
         '{"id": 1, "op": "fence", "batch": [["abcdefghij", 1]], "by": "me"}',
+        '{"id": 1, "op": "ensure", "part": "account", "spec": {"account": "abcdefghij", "containers": 1,'
+        ' "cpu_milli": 1000, "memory": 67108864, "pids": 64, "storage": 16777216, "rate": 1000000, "egress": 0,'
+        ' "accelerators": [1]}}',
         "[" * 100_000,
     ],
 )

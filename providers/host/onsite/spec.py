@@ -82,7 +82,7 @@ def texts(value: Any, name: str) -> tuple[str, ...]:
 
 
 def chips(value: Any) -> tuple[tuple[str, int], ...]:
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)) and all(isinstance(one, (list, tuple)) and len(one) == 2 for one in value):
         value = dict(value)
     if not isinstance(value, dict):
         raise Refused("accelerators: must be an object of chip: count")
