@@ -197,6 +197,19 @@ def test_accounts_do_not_reach_each_other(tenant: MakeTenant) -> None:
     server.wait()
 
 
+ASK = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'who am I', ('169.254.169.254', 80))"
+
+
+def test_a_clouds_metadata_is_out_of_reach(tenant: MakeTenant) -> None:
+    """What a cloud answers on link-local addresses is for the host: nothing from an account is passed on to there."""
+    made = tenant()
+    metadata = [*made.place.inside, "ip", "route"]
+    run([*metadata, "replace", "169.254.169.254/32", "via", made.place.machine_address])
+    asked = as_holder(made, "python3", "-c", ASK)
+    run([*metadata, "delete", "169.254.169.254/32"])
+    assert (asked.returncode, made.client.call("usage", account=made.id, since=1)["egress"]) == (0, 0)
+
+
 def test_a_namespace_that_a_crash_left_half_made_is_made_anew(tenant: MakeTenant) -> None:
     """A file without a namespace, as a kill between two steps leaves it, is repaired."""
     made = tenant()

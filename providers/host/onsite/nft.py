@@ -1,7 +1,8 @@
 """The site's one nft table: egress counted and cut per account, fenced accounts dropped, accounts apart.
 
 Egress is what comes out of an account's veth, to the outside or to this host. A named quota cuts it; it also counts
-what it cuts, so a named counter behind it says what has passed.
+what it cuts, so a named counter behind it says what has passed. Link-local addresses are not passed on: there a cloud
+answers a host, and so its accounts behind the same address, with the host's own credentials.
 """
 
 import json
@@ -24,6 +25,7 @@ add chain inet {table} outgoing {{ type filter hook output priority filter - 10;
 add rule inet {table} forwarded iifname @fenced drop
 add rule inet {table} forwarded oifname @fenced drop
 add rule inet {table} forwarded iifname @members oifname @members drop
+add rule inet {table} forwarded iifname @members ip daddr 169.254.0.0/16 drop
 add rule inet {table} forwarded iifname vmap @egress
 add rule inet {table} incoming iifname @fenced drop
 add rule inet {table} incoming iifname vmap @egress
