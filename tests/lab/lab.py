@@ -63,6 +63,7 @@ class Lab:
             clean_accounts(place)
         stop(place, "sshd")
         stop(place, "reaper")
+        self.before_wipe(place)
         wipe_accounts(place)
         for user in (place.operator,):
             run(["userdel", user], check=False)
@@ -77,6 +78,9 @@ class Lab:
         shutil.rmtree(place.run, ignore_errors=True)
         with claiming():
             shutil.rmtree(place.folder)
+
+    def before_wipe(self, place: Place) -> None:
+        """What else ran at the site ends here; a lab with more on it says how."""
 
     def reboot(self, before_sshd: Callable[[], None] = lambda: None) -> None:
         """What a reboot of the host does to the site: no process, cgroup, namespace, packet filter or run folder
