@@ -11,6 +11,7 @@ Connect: TypeAlias = Callable[[str, Mapping[str, object], Mapping[str, str]], Si
 KINDS: Mapping[str, str] = {
     "linux": "providers.linux.site",
     "memory": "providers.memory.site",
+    "slurm": "providers.slurm.site",
 }
 """Each module has `connect(name, settings, secrets)`, and `SECRETS`: the keys that Tenure makes for its sites. Imported
 on first use: a worker loads only the SDKs it needs."""

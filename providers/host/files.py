@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,6 +136,7 @@ def render_config(host: HostSettings) -> str:
         "masquerade": host.masquerade,
         "models": dict(host.models),
         "podman": {"runtime": host.runtime, **({"imagestore": host.imagestore} if host.imagestore else {})},
+        **({"slurm": {**asdict(host.slurm), "chips": dict(host.slurm.chips)}} if host.slurm else {}),
     }
     return json.dumps(raw, indent=2, sort_keys=True) + "\n"
 

@@ -24,6 +24,8 @@ PACKAGES = {
     "useradd": "passwd",
 }
 """Program → the Debian package that has it."""
+OF_SLURM = {name: "slurm-client" for name in ("sacctmgr", "scontrol", "squeue", "scancel", "sacct")} | {"munge": "munge"}
+"""What a Slurm site needs beside these. The cluster itself is the site's own."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOOK = f'PATH={PATH}; for one; do command -v "$one" >/dev/null || echo "$one"; done'
@@ -52,7 +54,7 @@ def confirm(seen: str, site: str) -> None:
 
 def apply(on: Host, host: HostSettings, ca_public: str, operator_public: str, *, dry_run: bool) -> list[str]:
     """Bring the host to what the settings say. Says what was (or would be) changed: nothing when all stands."""
-    said = _programs(on, dry_run)
+    said = _programs(on, host, dry_run)
     said += _logins(on, host, dry_run)
     wanted, places = files(host, ca_public, operator_public), folders(host)
     seen = look(on, [*(one.path for one in places), *(one.path for one in wanted)])
@@ -77,9 +79,10 @@ def versions(on: Host, host: HostSettings) -> list[str]:
     return [path for path in on.run(["find", *ours]).out.decode().split("\n") if path]
 
 
-def _programs(on: Host, dry_run: bool) -> list[str]:
-    missing = done(on, ["sh", "-c", LOOK, "sh", *PACKAGES]).out.decode().split()
-    packages = sorted({PACKAGES[one] for one in missing})
+def _programs(on: Host, host: HostSettings, dry_run: bool) -> list[str]:
+    needed = {**PACKAGES, **(OF_SLURM if host.slurm else {})}
+    missing = done(on, ["sh", "-c", LOOK, "sh", *needed]).out.decode().split()
+    packages = sorted({needed[one] for one in missing})
     if packages and not dry_run:
         raise NeedsHuman(
             f"the host lacks {', '.join(missing)}", remedy=f"apt-get install {' '.join(packages)}, then prepare again"

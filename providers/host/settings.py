@@ -35,6 +35,25 @@ class Paths:
 
 
 @dataclass(frozen=True, slots=True)
+class SlurmSettings:
+    """The cluster of a Slurm site, as its login node sees it."""
+
+    conf: str = "/etc/slurm/slurm.conf"
+    munge: str = "/run/munge/munge.socket.2"
+    """munge's socket, by which Slurm knows who asks."""
+    licence: str = ""
+    """A licence of slurm.conf that nobody asks for: each account's reservation holds one, and no node."""
+    set_aside: bool = False
+    """Reservations hold the offer's cores instead, so that nobody else has them meanwhile."""
+    partition: str = ""
+    """Where cores are set aside; the cluster's default when empty."""
+    waiting: int = 0
+    """Jobs that an account may have in the queue beside those that run."""
+    chips: Mapping[str, str] = field(default_factory=dict)
+    """Which GRES each chip of an offer is: `ascend-910b: npu`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostSettings:
     """One host. Sizes are not settings: an offer's places say what may run here."""
 
@@ -59,6 +78,7 @@ class HostSettings:
     imagestore: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
     paths: Paths = field(default_factory=Paths)
+    slurm: SlurmSettings | None = None
 
     @property
     def login(self) -> ssh.Address:
@@ -95,6 +115,7 @@ def parse(site: str, raw: Mapping[str, object]) -> HostSettings:
         "imagestore": _path,
         "models": _models,
         "paths": lambda value: _paths(site, value),
+        "slurm": lambda value: _slurm(site, value),
     }
     read = {name: _field(site, name, value, readers) for name, value in raw.items()}
     if "address" not in read:
@@ -172,6 +193,29 @@ def _models(value: object) -> dict[str, str]:
         raise ValueError("must be a mapping of model name to folder on the host")
     named = _matching(MODEL, "a model's name (letters, digits, . _ -)")
     return {named(name): _path(folder) for name, folder in value.items()}
+
+
+def _slurm(site: str, value: object) -> SlurmSettings:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping")
+    named = _matching(MODEL, "a name (letters, digits, . _ -)")
+    readers: Mapping[str, Callable[[object], object]] = {
+        "conf": _path,
+        "munge": _path,
+        "licence": named,
+        "set_aside": _truth,
+        "partition": named,
+        "waiting": _whole(0, 10_000),
+        "chips": lambda chips: _chips(chips, named),
+    }
+    read = {str(name): _field(f"{site}: slurm", str(name), one, readers) for name, one in value.items()}
+    return SlurmSettings(**read)  # type: ignore[arg-type]
+
+
+def _chips(value: object, named: Callable[[object], str]) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping of chip to GRES")
+    return {named(chip): named(gres) for chip, gres in value.items()}
 
 
 def _paths(site: str, value: object) -> Paths:

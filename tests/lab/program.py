@@ -1,5 +1,6 @@
 """The on-site program at the lab's site: the files that `site prepare` puts on a host, written locally."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ MODEL = "tiny"
 
 
 def described(place: Place) -> dict[str, Any]:
+    """The site as its settings describe it, with its Slurm where it is a cluster's."""
+    own = place.path("slurm.json")
+    return host_described(place) | ({"slurm": json.loads(own.read_text())} if own.exists() else {})
+
+
+def host_described(place: Place) -> dict[str, Any]:
     """The site as its settings describe it. Its paths are the lab's own, so that labs stay apart."""
     return {
         "address": place.address,

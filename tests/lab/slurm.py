@@ -1,6 +1,7 @@
 """A small real Slurm cluster at a lab's site: munge, MariaDB, slurmdbd, slurmctld and one slurmd, in the site's network
 namespace. The lab's reaper and gate then act on Slurm too."""
 
+import json
 import os
 import pwd
 import shutil
@@ -59,6 +60,7 @@ class SlurmLab(Lab):
     def bare(self, say: Callable[[str], None] = lambda text: None, *more: Callable[[Place], None]) -> Place:
         place = super().bare(say, *more)
         cluster(place)
+        place.path("slurm.json").write_text(json.dumps(described(place)))
         say("slurm")
         return place
 

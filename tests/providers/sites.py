@@ -12,6 +12,7 @@ from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
 from tests.lab.place import Place
 from tests.lab.program import MODEL, described
+from tests.lab.slurm import SlurmLab
 from tests.providers.keys import make_key
 
 
@@ -56,4 +57,18 @@ def lab_access(place: Place) -> tuple[dict[str, object], dict[str, str]]:
     return settings, secrets
 
 
-KINDS = {"memory": memory, "linux": linux}
+@contextmanager
+def slurm() -> Iterator[Shown]:
+    """A prepared cluster of one node on a lab of its own, taken down afterwards."""
+    lab = SlurmLab(f"sl{os.getpid()}")
+    try:
+        place = lab.up()
+        settings, secrets = lab_access(place)
+        with closing(connect("slurm", place.name, settings, secrets)) as site:
+            site.prepare(dry_run=False)
+            yield Shown(site, (IMAGE,), (MODEL,))
+    finally:
+        lab.down()
+
+
+KINDS = {"memory": memory, "linux": linux, "slurm": slurm}

@@ -192,6 +192,13 @@ def enter(config: Config, account: str) -> None:
         raise Later(f"{account}: its limits do not stand yet") from error
 
 
+def jobs(uids: Iterable[int | None]) -> list[str]:
+    """Where cgroup v1's Slurm holds the processes of these uids' jobs, and they alone; its own helper is elsewhere."""
+    wanted = {f"uid_{uid}" for uid in uids if uid is not None}
+    found = (top for node in (ROOT / "freezer").glob("slurm*") for top in node.glob("uid_*"))
+    return [f"{top.parent.name}/{top.name}" for top in found if top.name in wanted]
+
+
 def everywhere(config: Config, account: str, root: Path = ROOT) -> list[Path]:
     """The account's folders in every hierarchy of the host, also in those that only podman uses."""
     below = path(config, account)

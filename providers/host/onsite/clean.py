@@ -7,7 +7,6 @@ from pathlib import Path
 
 from . import (
     access,
-    account,
     fence,
     keyrings,
     lease,
@@ -16,9 +15,9 @@ from . import (
     lock,
     meters,
     names,
-    network,
     nft,
     processes,
+    slurm_end,
     storage,
 )
 from .config import Config
@@ -40,6 +39,8 @@ def clean(config: Config, account_id: str, generation: int, now: float) -> None:
         if uid is not None:
             keyrings.wait(uid)
         meters.forget(config, account_id)
+        if config.slurm is not None:
+            slurm_end.forget(config, account_id)
         ledger.release(config, account_id)
         with lease.changing(config, account_id, generation):
             # a fence that came in between has left its drop; none can come after this
@@ -59,13 +60,10 @@ def shut(config: Config, account_id: str, generation: int, now: float) -> None:
 
 def parts(config: Config, account_id: str) -> None:
     """All five, in reverse; containers before the storage that they lie in."""
-    from . import containers
+    from . import parts
 
-    access.remove(config, account_id)
-    containers.remove(config, account_id)
-    network.remove(config, account_id)
-    storage.remove(config, account_id)
-    account.remove(config, account_id)
+    for name in reversed(parts.NAMES):
+        parts.part(config, name).remove(config, account_id)
 
 
 def of_uid(config: Config, account_id: str, uid: int) -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from .errors import Human
 
 PREFIX = "tn-"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 LONGEST_RUN = 24
 REMEDY = "write the configuration anew with `tenure site prepare`"
 
@@ -19,6 +21,25 @@ class Podman:
 
     runtime: str = "runc"
     imagestore: str | None = None
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """The cluster of a Slurm site: its configuration and munge socket, which logins see too; a licence that only ever
+    serves to hold a reservation; which GRES each chip is; jobs that may wait beside those that run."""
+
+    conf: Path
+    munge: Path
+    licence: str = ""
+    set_aside: bool = False
+    partition: str = ""
+    waiting: int = 0
+    chips: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reserves(self) -> bool:
+        """Whether each account has a reservation."""
+        return bool(self.licence) or self.set_aside
 
 
 @dataclass(frozen=True)
@@ -39,13 +60,14 @@ class Config:
     podman: Podman = field(default_factory=Podman)
     models: dict[str, Path] = field(default_factory=dict)
     masquerade: bool = False
+    slurm: Slurm | None = None
     source: Path = Path()
 
 
 TEXT = ("site", "group", "nft_table", "cgroup")
 FOLDERS = ("state", "run", "pool", "principals")
 NUMBERS = ("uid_min", "uid_max")
-OPTIONAL = ("podman", "models", "masquerade")
+OPTIONAL = ("podman", "models", "masquerade", "slurm")
 
 
 def load(path: str | Path) -> Config:
@@ -94,6 +116,7 @@ def parse(raw: Any, source: Path) -> Config:
         podman=podman(raw.get("podman", {})),
         models={name: folder(models, name) for name in models},
         masquerade=raw.get("masquerade", False),
+        slurm=slurm(raw["slurm"]) if raw.get("slurm") is not None else None,
         source=source,
     )
 
@@ -104,6 +127,28 @@ def podman(raw: Any) -> Podman:
     if not isinstance(raw, dict) or (unknown := sorted(raw.keys() - known.keys())):
         raise ValueError(f"podman: only {', '.join(known)}" + (f", not {', '.join(unknown)}" if raw else ""))
     return Podman(**{key: text(raw, key) for key in raw if raw[key] is not None})
+
+
+def slurm(raw: Any) -> Slurm:
+    """The section about Slurm; ValueError names what is wrong."""
+    known = Slurm.__dataclass_fields__
+    if not isinstance(raw, dict) or raw.keys() - known.keys() or {"conf", "munge"} - raw.keys():
+        raise ValueError(f"slurm: needs conf and munge, and takes only {', '.join(known)}")
+    chips = raw.get("chips", {})
+    if not isinstance(chips, dict) or not isinstance(raw.get("set_aside", False), bool):
+        raise ValueError("slurm: chips must be an object of chip: GRES, set_aside true or false")
+    words = {key: text(raw, key) for key in ("licence", "partition") if raw.get(key)}
+    names = [*words.values(), *(text(chips, chip) for chip in chips)]
+    if wrong := [name for name in names if not NAME.fullmatch(name)]:
+        raise ValueError(f"slurm: not a name: {', '.join(wrong)}")
+    return Slurm(
+        folder(raw, "conf"),
+        folder(raw, "munge"),
+        set_aside=raw.get("set_aside", False),
+        waiting=number(raw, "waiting") if "waiting" in raw else 0,
+        chips={chip: text(chips, chip) for chip in chips},
+        **words,
+    )
 
 
 def text(raw: dict[str, Any], key: str) -> str:

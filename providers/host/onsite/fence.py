@@ -111,6 +111,10 @@ def kill(config: Config, accounts: list[str]) -> dict[str, Exception]:
             drop_jobs(account, uid)
         except OSError as error:
             problems[account] = error
+    if config.slurm is not None:
+        from . import slurm_end
+
+        problems |= slurm_end.close(config, accounts)
     return problems
 
 

@@ -23,6 +23,8 @@ from .spec import Account
 
 CLOSED = 77
 """Exit status when the holder may not come in; EX_NOPERM."""
+CONTAINERS = ("Containers: `container`.", "容器命令:container。")
+JOBS = ("Jobs: `sbatch`, `srun`, `squeue`, `scancel`.", "作业命令:sbatch、srun、squeue、scancel。")
 NOT_DONE = 125
 """Exit status when a command about containers was refused, as podman's own."""
 
@@ -37,7 +39,7 @@ def main(config: Config, environment: Mapping[str, str] = os.environ) -> int:
         return said(error, CLOSED)
     asked = environment.get("SSH_ORIGINAL_COMMAND", "")
     words = container_words(asked)
-    if words is not None:
+    if words is not None and (config.slurm is None or asked.split()[0] == "container"):
         podman.step_aside(config, account.id)
         return answer(config, account, words)
     try:
@@ -90,6 +92,8 @@ SHELL_WORDS = {"ls", "ps"}
 def answer(config: Config, account: Account, words: list[str], line: socket.socket | None = None) -> int:
     """Do a request about containers; a refusal is told and is an exit status."""
     try:
+        if config.slurm is not None:
+            raise Refused("this site runs jobs: sbatch, srun, squeue, scancel\n本站点运行作业:sbatch、srun、squeue、scancel。")
         return errand.do(config, account, words, lambda: admit(config, account.id), line)
     except SiteFault as error:
         return said(error, NOT_DONE)
@@ -113,8 +117,8 @@ def shell(config: Config, account: Account, asked: str, environment: Mapping[str
     if not asked and os.isatty(1):
         greet(config, account)
     with contextlib.closing(door.Door(config, account)) as way:
-        argv, handles = sandbox.argv(config, account, program(asked), door.client(), way.path)
-        variables = sandbox.variables(account, environment)
+        argv, handles = sandbox.argv(config, account, program(asked), door.client() if config.slurm is None else None, way.path)
+        variables = sandbox.variables(config, account, environment)
         process = subprocess.Popen(argv, env=variables, pass_fds=handles, cwd="/")
         podman.step_aside(config, account.id)
         with ending_with(process):
@@ -153,9 +157,10 @@ def greet(config: Config, account: Account) -> None:
     left = max(0, int(ends - time.time()))
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(ends))
     hours, minutes = divmod(left // 60, 60)
+    what = JOBS if config.slurm is not None else CONTAINERS
     lines = [
-        f"This account ends at {when}, in {hours} h {minutes} min. Containers: `container`.",
-        f"本账户将于 {when} 到期,剩余 {hours} 小时 {minutes} 分钟。容器命令:container。",
+        f"This account ends at {when}, in {hours} h {minutes} min. {what[0]}",
+        f"本账户将于 {when} 到期,剩余 {hours} 小时 {minutes} 分钟。{what[1]}",
     ]
     lines += notice.pending(config, account.id).splitlines()
     sys.stdout.write("".join(f"{line}\n" for line in lines))

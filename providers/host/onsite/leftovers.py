@@ -174,7 +174,17 @@ def meter(config: Config, account: str, uid: int | None) -> Iterable[str]:
     return [str(paths.egress(config))] if account in meters.load(config) else []
 
 
+def cluster(config: Config, account: str, uid: int | None) -> Iterable[str]:
+    """Jobs, association, QOS, reservation and Slurm account, where there is a Slurm."""
+    if config.slurm is None:
+        return []
+    from . import slurm_end
+
+    return slurm_end.traces(config, account)
+
+
 LISTINGS: dict[str, Listing] = {
+    "slurm": cluster,
     "process": running,
     "user": user_rows,
     "file": account_paths,

@@ -64,6 +64,11 @@ def usage(config: Config, account: str) -> dict[str, int | float | None]:
     known = spec.read(config, account)
     before = load(config)
     cpu = current(config, account, 0, before).cpu if known else None
+    if config.slurm is not None:
+        from . import slurm_end
+
+        jobs = slurm_end.used(config, account)
+        cpu = None if cpu is None or jobs is None else cpu + jobs
     return {
         "egress": nft.passed(config).get(account),
         "storage": storage.used(config, known.uid) if known else None,

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Protocol
 
-from . import access, account, lease, lock, network, restore, spec, storage
+from . import access, account, lease, lock, names, network, restore, spec, storage
 from .config import Config
 from .errors import Refused
 
@@ -18,10 +18,14 @@ class Part(Protocol):
     def remove(self, config: Config, account: str) -> None: ...
 
 
-def part(name: Any) -> Part:
+def part(config: Config, name: Any) -> Part:
     """The module of this part; Refused when there is no such part."""
     if name not in NAMES:
         raise Refused(f"no such part: {name!r}"[:200])
+    if config.slurm is not None and name in ("account", "containers"):
+        from . import slurm_account, slurm_jobs
+
+        return slurm_account if name == "account" else slurm_jobs
     if name == "containers":
         from . import containers
 
@@ -32,12 +36,12 @@ def part(name: Any) -> Part:
 
 def observe(config: Config, name: str, wanted: spec.Spec) -> dict[str, Any] | None:
     known = spec.read(config, wanted.account)
-    return None if known is None else part(name).observe(config, known)
+    return None if known is None else part(config, name).observe(config, known)
 
 
 def ensure(config: Config, name: str, wanted: spec.Spec) -> dict[str, Any]:
     """Create or repair. Refused without an armed end: an account that nothing would end must not come to be."""
-    module = part(name)
+    module = part(config, name)
     with lock.account(config, wanted.account):
         if lease.read(config, wanted.account) is None:
             raise Refused(f"{wanted.account}: has no armed end here: arm it first")
@@ -46,7 +50,7 @@ def ensure(config: Config, name: str, wanted: spec.Spec) -> dict[str, Any]:
 
 def remove(config: Config, name: str, account: str) -> None:
     """Refused while the account is in use: whoever wants it gone fences it first."""
-    module = part(name)
+    module = part(config, name)
     with lock.account(config, account):
         known = lease.read(config, account)
         if known is not None and known.logins == "open" and known.fenced is None:
@@ -60,21 +64,26 @@ def complete(config: Config, account: str) -> None:
     if known is None:
         raise Refused(f"{account}: nothing of it is here")
     for name in NAMES:
-        seen = part(name).observe(config, known)
+        seen = part(config, name).observe(config, known)
         if seen is None:
             raise Refused(f"{account}: its {name} is not there")
-        wanted = limits(known, name)
+        wanted = limits(config, known, name)
         if wrong := [limit for limit, value in wanted.items() if seen.get(limit) != value]:
             found = ", ".join(f"{limit} is {seen.get(limit)}, not {wanted[limit]}" for limit in wrong)
             raise Refused(f"{account}: {name}: {found}")
 
 
-def limits(known: spec.Account, name: str) -> dict[str, int]:
+def limits(config: Config, known: spec.Account, name: str) -> dict[str, Any]:
     """What of the spec each part holds."""
     wanted = known.spec
+    if config.slurm is not None and name == "containers":
+        from . import slurm_jobs
+
+        return slurm_jobs.limits(config, known)
     if name == "account":
         memory = wanted.memory // account.PAGE * account.PAGE
-        return {"uid": known.uid, "cpu_milli": wanted.cpu_milli, "memory": memory, "pids": wanted.pids}
+        held = {"uid": known.uid, "cpu_milli": wanted.cpu_milli, "memory": memory, "pids": wanted.pids}
+        return held | ({"slurm_account": names.unix(known.id)} if config.slurm else {})
     if name == "storage":
         return {"storage": wanted.storage}
     if name == "network":
@@ -89,4 +98,26 @@ def open_logins(config: Config, account: str, duration: float, generation: int) 
         with lock.account(config, account):
             complete(config, account)
             restore.mark_ready(config, account)
-    return lease.open_logins(config, account, duration, generation, time.time())
+            ready(config, account, duration, generation)
+    try:
+        return lease.open_logins(config, account, duration, generation, time.time())
+    finally:
+        follow(config, account)
+
+
+def ready(config: Config, account: str, duration: float, generation: int) -> None:
+    """What a site beside this host must know before the clock of a time box begins."""
+    if config.slurm is not None:
+        from . import slurm_jobs
+
+        with lease.changing(config, account, generation):
+            pass  # a stale caller changes nothing there either
+        slurm_jobs.opening(config, account, duration)
+
+
+def follow(config: Config, account: str) -> None:
+    """The lease has changed: bring what is beside this host to it."""
+    if config.slurm is not None:
+        from . import slurm_jobs
+
+        slurm_jobs.follow(config, account)

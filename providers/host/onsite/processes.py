@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import cgroups
@@ -32,10 +32,12 @@ def kill(config: Config, accounts: Mapping[str, int | None]) -> None:
         time.sleep(0.005)
 
 
-def freeze_and_kill(config: Config, accounts: Iterable[str]) -> None:
+def freeze_and_kill(config: Config, accounts: Mapping[str, int | None]) -> None:
     """Freeze all, kill all, thaw all: a forking process cannot outrun this."""
     tree = cgroups.tree()
-    below = [cgroups.path(config, account) for account in accounts]
+    own = [cgroups.path(config, account) for account in accounts]
+    jobs = cgroups.jobs(accounts.values()) if config.slurm is not None else []
+    below = own + jobs
     try:
         for path in below:
             tree.freeze(path, True)
@@ -43,9 +45,11 @@ def freeze_and_kill(config: Config, accounts: Iterable[str]) -> None:
         # a process in uninterruptible sleep does not freeze: it gets its SIGKILL all the same
         while not all(tree.frozen(path) for path in below) and time.monotonic() < until:
             time.sleep(0.001)
-        for path in below:
+        for path in own:
             for pid in holders(cgroups.members(tree.tops(path))):
                 signal_to(pid)
+        for pid in cgroups.members(cgroups.ROOT / "freezer" / path for path in jobs):
+            signal_to(pid)
     finally:
         for path in below:
             tree.freeze(path, False)

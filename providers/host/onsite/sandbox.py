@@ -8,11 +8,13 @@ stays the login's own (`--new-session` would take job control away); the filter 
 """
 
 import os
+import pwd
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import names, paths, seccomp
+from . import lease, names, paths, seccomp
 from .config import Config
 from .errors import Human
 from .spec import Account
@@ -27,6 +29,7 @@ ETC = (
 )
 KEPT = ("TERM", "LANG", "LANGUAGE", "TZ", "COLORTERM")
 """Variables of the login that reach the shell, with those that begin with LC_."""
+MOST_MINUTES = 366 * 24 * 60
 SFTP = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 
 
@@ -52,13 +55,14 @@ def argv(
     fed = Fed()
     words = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--hostname", host(config), *root(), *etc(config, account, fed), *storage(config, account)]
+    words += cluster(config)
     for model in account.spec.models:
         if model in config.models:
             words += ["--ro-bind", str(config.models[model]), f"/models/{model}"]
     if client is not None:
         words += ["--perms", "0755", "--ro-bind-data", fed.hold(client.encode()), f"{BIN}/container"]
         words += ["--ro-bind", str(door), DOOR]
-    words += ["--remount-ro", "/", "--chdir", home(account), "--seccomp", fed.hold(seccomp.shell())]
+    words += ["--remount-ro", "/", "--chdir", home(config, account), "--seccomp", fed.hold(seccomp.shell())]
     # Through a descriptor, as the holder can read the arguments of their first process: no path of the host in them.
     told = fed.hold("".join(f"{word}\0" for word in words).encode())
     uid = str(account.uid)
@@ -72,8 +76,29 @@ def host(config: Config) -> str:
     return "".join(one for one in config.site if one.isascii() and (one.isalnum() or one in "-."))[:60] or "site"
 
 
-def home(account: Account) -> str:
-    return f"/home/{names.unix(account.id)}"
+def home(config: Config, account: Account) -> str:
+    """Where the holder's files are inside. On a Slurm site it is the host's own path, as jobs run outside with it."""
+    return str(paths.home(config, account.id)) if config.slurm else f"/home/{names.unix(account.id)}"
+
+
+def cluster(config: Config) -> Iterator[str]:
+    """What Slurm's own commands read: its configuration and munge's socket, by which it knows the holder's uid."""
+    if config.slurm is not None:
+        yield from ("--ro-bind", str(config.slurm.conf), str(config.slurm.conf))
+        yield from ("--ro-bind", str(config.slurm.munge), str(config.slurm.munge))
+
+
+def slurm_user(config: Config) -> str:
+    """The row of Slurm's own user: its commands do not start without."""
+    if config.slurm is None:
+        return ""
+    rows = (row.partition("=") for row in config.slurm.conf.read_text().splitlines())
+    name = next((value.strip() for key, _, value in rows if key.strip().lower() == "slurmuser"), "root")
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        return ""
+    return f"{name}:x:{user.pw_uid}:{user.pw_gid}::/:/usr/sbin/nologin\n" if user.pw_uid else ""
 
 
 def root() -> Iterator[str]:
@@ -93,13 +118,13 @@ def root() -> Iterator[str]:
 def storage(config: Config, account: Account) -> Iterator[str]:
     """Everything that can be written lies in the account's subvolume."""
     for source, target in (
-        (paths.home(config, account.id), home(account)),
+        (paths.home(config, account.id), home(config, account)),
         (paths.tmp(config, account.id), "/tmp"),  # noqa: S108 - the account's own
         (paths.vartmp(config, account.id), "/var/tmp"),  # noqa: S108 - the account's own
         (paths.shm(config, account.id), "/dev/shm"),  # noqa: S108 - the account's own
     ):
         yield from ("--bind", str(source), target)
-    yield from ("--symlink", home(account).lstrip("/"), "/work")
+    yield from ("--symlink", home(config, account).lstrip("/"), "/work")
 
 
 def etc(config: Config, account: Account, fed: Fed) -> Iterator[str]:
@@ -113,7 +138,8 @@ def etc(config: Config, account: Account, fed: Fed) -> Iterator[str]:
     user, uid = names.unix(account.id), account.uid
     nobody = "/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
     own = {
-        "passwd": f"{user}:x:{uid}:{uid}::{home(account)}:{shell()}\nroot:x:0:0:root:/root:{nobody}",
+        "passwd": f"{user}:x:{uid}:{uid}::{home(config, account)}:{shell()}\nroot:x:0:0:root:/root:{nobody}"
+        + slurm_user(config),
         "group": f"root:x:0:\ntty:x:5:\n{user}:x:{uid}:\nnogroup:x:65534:\n",
         "hosts": f"127.0.0.1 localhost {host(config)}\n::1 localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
@@ -128,12 +154,25 @@ def shell() -> str:
     return next((path for path in ("/usr/bin/bash", "/bin/bash") if Path(path).exists()), "/bin/sh")
 
 
-def variables(account: Account, given: Mapping[str, str]) -> dict[str, str]:
+def variables(config: Config, account: Account, given: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of the shell: nothing of root's, of the holder's login only how to show text."""
     kept = {name: value for name, value in given.items() if name in KEPT or name.startswith("LC_")}
     user = names.unix(account.id)
-    own = {"HOME": home(account), "USER": user, "LOGNAME": user, "SHELL": shell(), "PATH": PATH}
-    return {**kept, **own}
+    own = {"HOME": home(config, account), "USER": user, "LOGNAME": user, "SHELL": shell(), "PATH": PATH}
+    return {**kept, **own, **asking(config, account)}
+
+
+def asking(config: Config, account: Account) -> dict[str, str]:
+    """What a holder need not say with every job: the reservation, and a time limit that ends with the lease."""
+    if config.slurm is None:
+        return {}
+    known = lease.read(config, account.id)
+    left = max(1, int((known.end if known else 0) - time.time()) // 60)
+    said = {"TIMELIMIT": str(min(left, MOST_MINUTES))}
+    said |= {"RESERVATION": names.unix(account.id)} if config.slurm.reserves else {}
+    commands = ("SBATCH", "SALLOC", "SLURM")
+    asked = {f"{command}_{name}": value for command in commands for name, value in said.items()}
+    return {"SLURM_CONF": str(config.slurm.conf), **asked}
 
 
 def sftp() -> str:

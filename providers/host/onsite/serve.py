@@ -52,7 +52,10 @@ def do_now(config: Config, request: Request) -> Answer:
 def do_arm(config: Config, request: Request) -> Answer:
     account, end, now = names.check(request["account"]), instant(request["end"], "end"), time.time()
     known = lease.arm(config, account, end, generation(request), now)
-    return fenced(config, account, now) if known.fenced or known.end <= now else armed(known)
+    if known.fenced or known.end <= now:
+        return fenced(config, account, now)
+    parts.follow(config, account)
+    return armed(known)
 
 
 def do_ensure(config: Config, request: Request) -> Answer:
@@ -107,6 +110,7 @@ def do_unfence(config: Config, request: Request) -> Answer:
         known = fence.lift(config, account, end, generation(request), now)
         if known.fenced or known.end <= now:
             return fenced(config, account, now)
+        parts.follow(config, account)
         return armed(known)
 
 

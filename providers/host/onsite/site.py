@@ -32,6 +32,10 @@ def accounts(config: Config) -> list[str]:
         if (root / config.cgroup).is_dir():
             found |= {name for name in os.listdir(root / config.cgroup) if names.ID.fullmatch(name)}
     found |= set(nft.quotas(config))
+    if config.slurm is not None:
+        from . import slurm_end
+
+        found |= slurm_end.accounts(config)
     # namespaces have no owner: another site on this machine may have made one, the ledger knows ours
     given = ledger.entries(config)
     spaces = os.listdir("/run/netns") if Path("/run/netns").is_dir() else []
@@ -63,7 +67,17 @@ def check(config: Config) -> list[dict[str, Any]]:
         uids(config),
         *(image_store(config) if config.podman.imagestore else []),
         *(model(name, path) for name, path in sorted(config.models.items())),
+        *(finding(*one) for one in cluster(config)),
     ]
+
+
+def cluster(config: Config) -> list[tuple[str, bool, str, str]]:
+    """Slurm's daemons and settings, where there is a Slurm."""
+    if config.slurm is None:
+        return []
+    from . import slurm_end
+
+    return slurm_end.check(config)
 
 
 PROGRAMS = {

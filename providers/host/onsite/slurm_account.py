@@ -1,0 +1,52 @@
+"""The account part on a Slurm site: the Unix user with its limits for logins, and the Slurm account of the same name."""
+
+from typing import Any
+
+from . import account as unix
+from . import names, slurm
+from .config import Config
+from .errors import Human, Later
+from .spec import Account
+
+
+def observe(config: Config, account: Account) -> dict[str, Any] | None:
+    """Like a plain host's, with the Slurm account; empty when that is missing."""
+    seen = unix.observe(config, account)
+    if seen is None:
+        return None
+    return seen | {"slurm_account": names.unix(account.id) if ours(config, account.id) else ""}
+
+
+def ensure(config: Config, account: Account) -> dict[str, Any]:
+    """Make or repair both. A Slurm account of this name that is not ours is never taken over: Human."""
+    name = names.unix(account.id)
+    known = slurm.accounts(config, name)
+    refuse_foreign(config, name, known)
+    unix.ensure(config, account)
+    if name not in known:
+        slurm.change(config, [f"add account {name} Description={slurm.mark(config)} Organization=tenure"])
+        refuse_foreign(config, name, slurm.accounts(config, name))
+    seen = observe(config, account)
+    if seen is None or not seen["slurm_account"]:
+        raise Later(f"Slurm account {name}: reads back as missing")
+    return seen
+
+
+def refuse_foreign(config: Config, name: str, known: dict[str, str]) -> None:
+    if known.get(name, slurm.mark(config)) != slurm.mark(config):
+        remedy = f"rename the Slurm account {name}, or give it the description {slurm.mark(config)} if it is Tenure's"
+        raise Human(f"Slurm account {name}: exists already and is not ours ({known[name]!r})", remedy)
+
+
+def ours(config: Config, account: str) -> bool:
+    name = names.unix(account)
+    return slurm.accounts(config, name).get(name) == slurm.mark(config)
+
+
+def remove(config: Config, account: str) -> None:
+    """Take both away; already gone is success, and what is not ours stays."""
+    if ours(config, account):
+        slurm.change(config, [f"delete account {names.unix(account)}"])
+        if ours(config, account):
+            raise Later(f"Slurm account {names.unix(account)}: still there")
+    unix.remove(config, account)

@@ -1,0 +1,119 @@
+"""The containers part on a Slurm site: jobs. One QOS holds every limit, the user's association is bound to it, and a
+reservation ends with the lease."""
+
+import time
+from typing import Any
+
+from . import lease, names, slurm, slurm_limits
+from . import spec as kept
+from .config import Config
+from .errors import Human, Later, Refused
+from .slurm_limits import Standing
+from .spec import Account
+
+TURNS = 5
+
+
+def observe(config: Config, account: Account) -> dict[str, Any] | None:
+    """The QOS, who is bound to it and its limits; None without a QOS of ours or without the association."""
+    name = names.unix(account.id)
+    seen = slurm.qos(config, name).get(name)
+    if seen is None or seen.mark != slurm.mark(config):
+        return None
+    if [one.account for one in slurm.tied(config, name)] != [name]:
+        return None
+    site = slurm.of(config)
+    held = not site.reserves or name in slurm.reservations(config, name)
+    return {
+        "qos": name,
+        "jobs": seen.jobs if seen.jobs is not None else -1,
+        "tres": slurm_limits.read(seen.tres) if seen.tres else "",
+        "reservation": name if site.reserves and held else "",
+        "flags": sorted(seen.flags),
+        "models": sorted(account.spec.models),
+    }
+
+
+def limits(config: Config, account: Account) -> dict[str, Any]:
+    """What the facts must be."""
+    site = slurm.of(config)
+    sizes = slurm_limits.shown(slurm_limits.tres(site, account.spec))
+    return {"jobs": account.spec.containers, "tres": sizes, "flags": sorted(slurm_limits.flags(site))}
+
+
+def ensure(config: Config, account: Account) -> dict[str, Any]:
+    """Make or repair all three as the lease says, and read them back. Never lifts a fence."""
+    if missing := sorted(set(account.spec.models) - config.models.keys()):
+        raise Refused(f"{account.id}: this site has no model {', '.join(missing)}")
+    slurm_limits.tres(slurm.of(config), account.spec)
+    make(config, account)
+    follow(config, account.id)
+    seen = observe(config, account)
+    if seen is None:
+        raise Later(f"{names.unix(account.id)}: QOS or association reads back as missing")
+    return seen
+
+
+def make(config: Config, account: Account) -> None:
+    """The QOS and the association, shut until the lease says otherwise. Names that are somebody else's: Human."""
+    name, mark = names.unix(account.id), slurm.mark(config)
+    known = slurm.qos(config, name).get(name)
+    if known is not None and known.mark != mark:
+        raise Human(f"QOS {name}: exists already and is not ours ({known.mark!r})", f"rename the QOS {name}")
+    ties = slurm.tied(config, name)
+    if foreign := sorted({one.account for one in ties} - {name}):
+        remedy = f"take the user {name} out of these Slurm accounts"
+        raise Human(f"Slurm user {name}: exists already, in {', '.join(foreign)}", remedy)
+    shut = "GrpSubmitJobs=0 GrpJobs=0 Flags=DenyOnLimit,NoDecay"
+    steps = [] if known else [f"add qos {name} Description={mark} {shut}"]
+    steps += [] if ties else [f"add user {name} account={name} QOS={name} DefaultQOS={name} MaxSubmitJobs=0"]
+    slurm.change(config, steps)
+
+
+def follow(config: Config, account: str, ahead: lease.Lease | None = None) -> None:
+    """Bring Slurm to what the lease says (or will say, when `ahead` is given). A fence that comes in between is seen
+    afterwards, so it always has the last word. Without parts in Slurm there is nothing to bring."""
+    known = kept.read(config, account)
+    if known is None or not slurm.tied(config, names.unix(account)):
+        return
+    for _ in range(TURNS):
+        held = ahead or lease.read(config, account)
+        slurm_limits.put(config, known, slurm_limits.standing(held, time.time()))
+        if held is not None and held.fenced is None:
+            slurm.reserve(config, account, held.end, slurm_limits.cores(known.spec))
+        if ahead is not None or lease.read(config, account) == held:
+            return
+    raise Later(f"{account}: its lease changes faster than Slurm")
+
+
+def opening(config: Config, account: str, duration: float) -> None:
+    """Slurm is ready for the time box before that begins, so that its clock never runs while Slurm is away."""
+    now = time.time()
+    known = lease.read(config, account)
+    if known is not None:
+        follow(config, account, lease.Lease(now + duration, known.generation, "open", duration, now))
+
+
+def remove(config: Config, account: str) -> None:
+    """Take association, reservation and QOS away; already gone is success. Jobs go first, as they hold all three."""
+    from . import slurm_end
+
+    take_away(config, [account], lambda ids: slurm_end.gone(config, ids))
+
+
+def take_away(config: Config, accounts: list[str], emptied: Any) -> None:
+    """The same for many accounts in one go."""
+    mark = slurm.mark(config)
+    users = {names.unix(account): account for account in accounts}
+    emptied(accounts)
+    mine = [name for name, one in slurm.qos(config, *users).items() if one.mark == mark and name in users]
+    bound = sorted({one.user for one in slurm.tied(config, *users) if one.account == one.user})
+    steps = [f"delete user {','.join(bound)} account={','.join(bound)}"] if bound else []
+    slurm.change(config, steps)
+    for account in accounts:
+        slurm.unreserve(config, account)
+    slurm.change(config, [f"delete qos {','.join(sorted(mine))}"] if mine else [])
+    left = [name for name, one in slurm.qos(config, *users).items() if one.mark == mark]
+    left += [one.user for one in slurm.tied(config, *users) if one.account == one.user]
+    if left:
+        raise Later(f"still in Slurm: {', '.join(left)}")

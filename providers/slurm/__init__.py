@@ -1,0 +1,1 @@
+"""A Slurm cluster over SSH to its login node."""

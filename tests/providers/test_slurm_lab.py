@@ -1,0 +1,314 @@
+"""Accounts on a real Slurm cluster: limits, ends, and what is left, with Slurm's daemons up and down."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab import slurm
+from tests.lab.accounts import MIB, Tenant, new_id, spec
+from tests.lab.client import Answered, Client
+from tests.lab.place import Unfit
+from tests.lab.shell import run, stop
+from tests.lab.slurm import SlurmLab
+from tests.providers import slurm_world as world
+from tests.providers.slurm_world import STUBBORN, until
+
+Make = Callable[..., Tenant]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[SlurmLab]:
+    one = SlurmLab(f"slt{os.getpid()}")
+    try:
+        one.up()
+    except Unfit as error:
+        one.down()
+        pytest.fail(str(error), pytrace=False)
+    yield one
+    one.down()
+
+
+@pytest.fixture(scope="module")
+def client(lab: SlurmLab) -> Iterator[Client]:
+    with lab.client() as one:
+        yield one
+
+
+@pytest.fixture
+def tenant(lab: SlurmLab, client: Client) -> Iterator[Make]:
+    """Make an account with open logins; gone after the test, and nothing of it left."""
+    made: list[Tenant] = []
+
+    def make(duration: float = 600, **sizes: Any) -> Tenant:
+        made.append(world.tenant(lab.place, client, **sizes))
+        return made[-1].open(duration)
+
+    yield make
+    for one in made:
+        one.clean()
+        assert one.leftovers() == []
+
+
+@pytest.fixture
+def neighbour(lab: SlurmLab) -> Iterator[tuple[str, str]]:
+    """Another tenant of the same cluster, none of Tenure's: their name and their running job."""
+    place = lab.place
+    name = f"other{place.number}"
+    run(["useradd", "-M", "-u", str(place.uid_max), "-U", "-s", "/bin/sh", name])
+    for words in (
+        ["add", "account", name, "Description=physics"],
+        ["add", "qos", name, "GrpTRES=cpu=1"],
+        ["add", "user", name, f"account={name}", f"QOS={name}", f"DefaultQOS={name}"],
+    ):
+        slurm.inside(place, "sacctmgr", "-i", *words)
+    drop = ["setpriv", f"--reuid={place.uid_max}", f"--regid={place.uid_max}", "--clear-groups"]
+    said = slurm.inside(place, *drop, "sbatch", "-D", "/", "-o", "/dev/null", "--wrap", "sleep 3000")
+    job = said.split()[-1]
+    until("the neighbour's job runs", lambda: world.state(place, job) == "RUNNING")
+    yield name, job
+    slurm.inside(place, "scancel", job)
+    until("the neighbour's job ends", lambda: not slurm.inside(place, "squeue", "-h", "-u", name).strip())
+    for words in (["user", name], ["account", name], ["qos", name]):
+        slurm.inside(place, "sacctmgr", "-i", "delete", *words)
+    run(["userdel", name])
+
+
+def test_a_job_within_the_limits_runs(tenant: Make) -> None:
+    """Submitted from the confined login, under the holder's uid, with its output in their home."""
+    one = tenant()
+    job = world.submit(one, "id -u; echo $SLURM_JOB_ACCOUNT", "-o", "out")
+    until("the job ends", lambda: world.state(one.place, job) == "COMPLETED")
+    assert one.login("cat out").stdout.split() == [str(one.uid), one.user]
+
+
+def test_a_step_answers_in_the_login(tenant: Make) -> None:
+    """srun, with its output in the terminal; what was said is what the job says."""
+    assert tenant().login("srun --gres=gpu:1 id -un").stdout.strip().startswith("tn-a")
+
+
+@pytest.mark.parametrize("more", ["--ntasks=2", "--gres=gpu:2", "--gres=mlu:1", "--mem=257M"])
+def test_one_more_of_anything_is_refused(tenant: Make, more: str) -> None:
+    """One core, one accelerator of the kind given, one of another kind, one MiB."""
+    ran = world.sbatch(tenant(), "true", more)
+    assert ran.returncode != 0
+    assert "violates accounting/QOS policy" in ran.stderr
+
+
+def test_one_job_more_is_refused(tenant: Make) -> None:
+    """The offer's number of containers is that of jobs."""
+    one = tenant()
+    for _ in range(2):
+        world.submit(one, "sleep 300", "-o", "/dev/null")
+    ran = world.sbatch(one, "true")
+    assert ran.returncode != 0
+    assert "QOS" in ran.stderr
+
+
+def test_jobs_cannot_leave_the_reservation(tenant: Make) -> None:
+    """It ends with the lease, so nothing may run outside of it."""
+    ran = tenant().login("env -u SBATCH_RESERVATION sbatch --wrap true")
+    assert ran.returncode != 0
+
+
+def test_nothing_is_submitted_before_logins_open(lab: SlurmLab, client: Client) -> None:
+    """Complete is not open: Slurm itself refuses the account's user."""
+    one = world.tenant(lab.place, client)
+    try:
+        drop = ["setpriv", f"--reuid={one.uid}", f"--regid={one.uid}", "--clear-groups"]
+        words = ["sbatch", "-D", "/", f"--reservation={one.user}", "-o", "/dev/null", "--wrap", "true"]
+        with pytest.raises(RuntimeError, match="violates accounting/QOS policy"):
+            slurm.inside(lab.place, *drop, *words)
+    finally:
+        one.clean()
+
+
+def test_at_the_end_everything_stops_by_itself(tenant: Make) -> None:
+    """Nobody but the site acts: a job that ignores TERM and a session die, and Slurm refuses what is submitted."""
+    one = tenant(12)
+    job = world.running(one, STUBBORN, "-o", "/dev/null")
+    with subprocess.Popen([*one.ssh(), "sleep 1000"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as session:
+        until("the end", lambda: time.time() >= one.ends_at)
+        until("no process is left", lambda: not world.processes(one.uid))
+        assert session.wait(20) != 0
+    until("the job is over", lambda: world.state(one.place, job) in ("CANCELLED", "FAILED", "TIMEOUT", ""))
+    until("nothing may be submitted", lambda: world.rows(one.place, "qos", "grpsubmit", f"name={one.user}") == ["0"])
+    drop = ["setpriv", f"--reuid={one.uid}", f"--regid={one.uid}", "--clear-groups"]
+    words = ["sbatch", "-D", "/", f"--reservation={one.user}", "-o", "/dev/null", "--wrap", "true"]
+    with pytest.raises(RuntimeError, match="Batch job submission failed"):
+        slurm.inside(one.place, *drop, *words)
+
+
+def test_the_reservation_ends_with_the_lease(tenant: Make, client: Client) -> None:
+    """And moves with it, so that Slurm refuses and kills even without the reaper."""
+    one = tenant(300)
+    end = time.time() + 4000
+    client.call("arm", account=one.id, end=end, generation=2)
+    one.generation = 2
+    told = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(end + 1))
+    seen = run([*one.place.inside, "env", "TZ=UTC", f"SLURM_CONF={slurm.conf(one.place)}", "scontrol", "show", "reservation", one.user])
+    assert f"EndTime={told}" in seen
+
+
+def test_a_fence_takes_jobs_and_submits(tenant: Make) -> None:
+    """By an operator, long before the end."""
+    one = tenant()
+    world.running(one, STUBBORN, "-o", "/dev/null")
+    assert "at" in one.fence()
+    assert world.processes(one.uid) == []
+    assert world.rows(one.place, "assoc", "maxsubmit", f"user={one.user}") == ["0"]
+
+
+def test_an_account_runs_jobs_again_after_a_lifted_fence(tenant: Make, client: Client) -> None:
+    """With all of its limits."""
+    one = tenant()
+    one.fence()
+    one.generation += 1
+    client.call("unfence", account=one.id, end=time.time() + 600, generation=one.generation)
+    client.call("principal", account=one.id, principal=one.id, expires=time.time() + 600)
+    assert world.sbatch(one, "true", "--ntasks=2").returncode != 0
+    world.running(one, "sleep 100", "-o", "/dev/null")
+
+
+def test_slurmctld_is_away_at_the_end_and_comes_back(tenant: Make, lab: SlurmLab) -> None:
+    """The job's processes die all the same, and the reaper sees the rest through."""
+    one = tenant(15)
+    job = world.running(one, STUBBORN, "-o", "/dev/null")
+    stop(lab.place, "slurmctld")
+    try:
+        until("the end", lambda: time.time() >= one.ends_at)
+        until("no process is left", lambda: not world.processes(one.uid))
+    finally:
+        slurm.slurmctld(lab.place)
+    until("the job is over", lambda: world.state(one.place, job) in ("CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", ""))
+    until("nothing may be submitted", lambda: world.rows(one.place, "qos", "grpsubmit", f"name={one.user}") == ["0"])
+
+
+def test_slurmdbd_is_away_while_provisioning(lab: SlurmLab, client: Client) -> None:
+    """Said as something to try again, and done when it is back."""
+    one = Tenant(lab.place, client, spec(new_id(), **world.SMALL))
+    client.call("arm", account=one.id, end=time.time() + 600, generation=1)
+    stop(lab.place, "slurmdbd")
+    try:
+        with pytest.raises(Answered, match="later"):
+            client.call("ensure", part="account", spec=one.spec)
+    finally:
+        slurm.slurmdbd(lab.place)
+    one.make().open()
+    assert one.login("sbatch --test-only --wrap true").returncode == 0
+    one.clean()
+
+
+@pytest.mark.parametrize(("part", "made", "taken"), [
+    ("account", ["add", "account", "{}", "Description=physics"], ["delete", "account", "{}"]),
+    ("containers", ["add", "qos", "{}", "Description=physics"], ["delete", "qos", "{}"]),
+])
+def test_a_name_that_is_taken_is_left_alone(
+    lab: SlurmLab, client: Client, part: str, made: list[str], taken: list[str]
+) -> None:
+    """Somebody else's account or QOS of the same name: said, never changed, never removed."""
+    one = Tenant(lab.place, client, spec(new_id(), **world.SMALL))
+    kind = made[1]
+    slurm.inside(lab.place, "sacctmgr", "-i", *(word.format(one.user) for word in made))
+    before = world.rows(lab.place, kind, "name" if kind == "qos" else "account,descr", f"name={one.user}")
+    with pytest.raises(Answered, match="is not ours"):
+        one.make()
+    one.clean()
+    assert before
+    assert world.rows(lab.place, kind, "name" if kind == "qos" else "account,descr", f"name={one.user}") == before
+    slurm.inside(lab.place, "sacctmgr", "-i", *(word.format(one.user) for word in taken))
+
+
+def test_all_of_it_is_listed_until_it_is_gone(tenant: Make) -> None:
+    """Jobs, association, QOS, reservation, account; then nothing, as Slurm's own commands say too."""
+    one = tenant()
+    world.running(one, "sleep 500", "-o", "/dev/null")
+    said = " ".join(what for kind, what in one.leftovers() if kind == "slurm")
+    for thing in ("job ", "association ", "QOS ", "reservation ", "account "):
+        assert thing in said
+    one.clean()
+    assert one.leftovers() == []
+    for what, name in (("account", "account"), ("assoc", "account"), ("qos", "name"), ("user", "user")):
+        assert one.user not in world.rows(one.place, what, name)
+    assert one.user not in slurm.inside(one.place, "scontrol", "-o", "show", "reservation")
+
+
+def test_a_job_runs_through_a_conversion(tenant: Make, client: Client) -> None:
+    """Larger limits and a later end, in place: the same job goes on, past the old end."""
+    one = tenant(14)
+    job = world.running(one, "sleep 500", "-o", "/dev/null")
+    one.spec |= {"containers": 3, "memory": 512 * MIB, "accelerators": {"gpu": 2}}
+    one.generation = 2
+    client.call("arm", account=one.id, end=time.time() + 3600, generation=2)
+    before = dict(one.facts["containers"])
+    for part in ("account", "storage", "network", "containers", "access"):
+        one.facts[part] = client.call("ensure", part=part, spec=one.spec)
+    assert one.facts["containers"]["qos"] == before["qos"]
+    assert "gres/gpu=2" in one.facts["containers"]["tres"]
+    until("the old end", lambda: time.time() > one.ends_at + 1)
+    assert world.state(one.place, job) == "RUNNING"
+
+
+def test_other_tenants_are_never_touched(tenant: Make, neighbour: tuple[str, str]) -> None:
+    """Their account, limits, association and running job are the same after ours was fenced and cleaned away."""
+    name, job = neighbour
+    one = tenant()
+
+    def theirs() -> list[list[str]]:
+        return [
+            world.rows(one.place, "account", "account,descr,org", f"name={name}"),
+            world.rows(one.place, "qos", "name,grptres,grpsubmit,flags", f"name={name}"),
+            world.rows(one.place, "assoc", "account,user,qos,maxsubmit", f"user={name}"),
+            world.rows(one.place, "assoc", "account,user,qos,maxsubmit", "account=root"),
+            [world.state(one.place, job)],
+        ]
+
+    before = theirs()
+    assert before[-1] == ["RUNNING"]
+    world.submit(one, "sleep 100", "-o", "/dev/null")
+    one.fence()
+    assert theirs() == before
+    one.clean()
+    assert theirs() == before
+
+
+def test_a_killed_job_is_metered(tenant: Make, client: Client) -> None:
+    """Read from Slurm's books before the association goes."""
+    one = tenant()
+    world.running(one, STUBBORN, "-o", "/dev/null")
+    time.sleep(2)
+    one.fence()
+    client.call("remove", part="access", spec=one.spec)
+    client.call("remove", part="containers", spec=one.spec)
+    used = client.call("usage", account=one.id, since=time.time() - 600)
+    assert used["cpu_seconds"] >= 2
+
+
+def test_many_are_fenced_in_one_call(lab: SlurmLab, client: Client) -> None:
+    """One answer each; nobody may submit afterwards."""
+    many = [world.tenant(lab.place, client).open() for _ in range(4)]
+    answers = client.call("fence", batch=[[one.id, 2] for one in many], by="operator")
+    assert [sorted(answer) for answer in answers] == [["account", "at"]] * 4
+    asked = ",".join(one.user for one in many)
+    assert world.rows(lab.place, "qos", "grpsubmit", f"name={asked}") == ["0"] * 4
+    for one in many:
+        one.generation = 2
+        one.clean()
+        assert one.leftovers() == []
+
+
+def test_the_site_says_that_slurm_is_fit(client: Client) -> None:
+    """Each daemon and each setting that limits rely on."""
+    found = {one["subject"]: one["ok"] for one in client.call("check")}
+    wanted = {"slurmctld", "slurmdbd", "munge", "AccountingStorageEnforce", "AccountingStorageTRES", "licence tenure"}
+    assert {name: found.get(name) for name in wanted} == dict.fromkeys(wanted, True)
+
+
+def test_containers_are_not_for_this_site(tenant: Make) -> None:
+    """Said in a sentence that names what is."""
+    ran = tenant().login("container run localhost/busybox:1")
+    assert ran.returncode != 0
+    assert "sbatch" in ran.stderr
