@@ -14,8 +14,8 @@ setup: ## Python environment, Debian packages, Pulumi's CLI; done once, safe to 
 	@setup/debian
 	@$(BIN)/python -m stacks.install
 
-demo: setup ## a voucher's whole life on a real site in a network namespace, each step with what was seen
-	@$(BIN)/python -m tests.demo
+demo: setup ## [SITE=linux|slurm] a voucher's whole life on a real site in a network namespace, each step with what was seen
+	@$(BIN)/python -m tests.demo $(SITE)
 
 test: setup lint ## every check and every test, on the real lab too
 	@$(BIN)/python -m pytest
@@ -26,7 +26,7 @@ lint: ## ruff, mypy (strict), import-linter
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 
 bench: setup ## our figures beside the raw floor, in one run
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench $(SITE)
 
 lock: ## resolve the dependencies anew into requirements.lock (hashes, no addresses); needs uv
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -24,7 +24,7 @@ PACKAGES = {
     "useradd": "passwd",
 }
 """Program → the Debian package that has it."""
-OF_SLURM = {name: "slurm-client" for name in ("sacctmgr", "scontrol", "squeue", "scancel", "sacct")} | {"munge": "munge"}
+OF_SLURM = {**dict.fromkeys(("sacctmgr", "scontrol", "squeue", "scancel", "sacct"), "slurm-client"), "munge": "munge"}
 """What a Slurm site needs beside these. The cluster itself is the site's own."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -17,7 +17,8 @@ def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) ->
     host = settings.parse(name, raw)
     if host.slurm is None:
         raise NeedsHuman(
-            f"site {name}: slurm: is missing", remedy="add `slurm: {licence: tenure}` to the settings, then `tenure apply`"
+            f"site {name}: slurm: is missing",
+            remedy="add `slurm: {licence: tenure}` to the site's settings, then `tenure apply`",
         )
     return SlurmSite(host, known_secrets(name, secrets))
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+SITES = {"slurm": (("tests.bench.slurm", "redeemed → usable, ends and reclaims on a real Slurm cluster"),)}
+"""Parts of a site other than Linux."""
 PARTS = (
     ("tests.bench.linux", "redeemed → usable, provisions and reclaims on the lab"),
     ("tests.bench.ends", "400 accounts ending at once; the sweep's tick"),
@@ -16,9 +18,13 @@ PARTS = (
 
 def main() -> int:
     """Run every part in turn; exit 1 when one did not finish."""
+    asked = (sys.argv[1:] or ["linux"])[0]
+    if asked != "linux" and asked not in SITES:
+        print(f"There are no figures of {asked!r}; there are of {', '.join(['linux', *SITES])}.", file=sys.stderr)
+        return 2
     failed = []
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the first part", flush=True)
-    for module, what in PARTS:
+    for module, what in SITES.get(asked, PARTS):
         print(f"\n== {what} (python -m {module})", flush=True)
         began = time.monotonic()
         if subprocess.run([sys.executable, "-m", module], check=False).returncode != 0:

@@ -12,8 +12,10 @@ import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 import uvicorn
@@ -31,6 +33,9 @@ from tests.demo.world import World
 from tests.drive import Holder
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
+
+Use: TypeAlias = Callable[[Holder], None]
+"""What a holder does first."""
 
 
 def cpu() -> float:
@@ -51,7 +56,7 @@ def line(name: str, seconds: list[float], note: str = "") -> None:
           f"{ordered[-1] * 1000:7.0f}   {note}", flush=True)
 
 
-def one_by_one(world: World, notes: timed.Notes, count: int) -> list[str]:
+def one_by_one(world: World, notes: timed.Notes, count: int, use: Use) -> list[str]:
     """Redeem, claim, log in, start a container: one account at a time."""
     rows: dict[str, list[float]] = {name: [] for name in ("all", "accept", "owed", "pulumi", "site", "login")}
     made = []
@@ -63,7 +68,7 @@ def one_by_one(world: World, notes: timed.Notes, count: int) -> list[str]:
         world.tenure.wait(accepted["account"], {"ACTIVE"}, world.token, within=60)
         holder.claim(accepted["claim_url"])
         claimed = time.monotonic()
-        _container(holder)
+        use(holder)
         done = time.monotonic()
         site, stack = notes.busy("site", began), notes.busy("stack", began)
         inside = notes.busy("site", notes.first("stack", began))
@@ -74,10 +79,10 @@ def one_by_one(world: World, notes: timed.Notes, count: int) -> list[str]:
         rows["site"].append(site)
         rows["login"].append(done - claimed)
         made.append(accepted["account"])
-    line("redeemed → container's output", rows["all"])
+    line("redeemed → first output", rows["all"])
     for name, what in (("accept", "of it: accept (POST → 202)"), ("owed", "of it: owed (202 → first site call)"),
                        ("pulumi", "of it: Pulumi, without the site's calls"), ("site", "of it: the site's calls"),
-                       ("login", "of it: ssh login and `container run`")):
+                       ("login", "of it: ssh login and the first output")):
         line(what, rows[name])
     return made
 
@@ -140,15 +145,15 @@ def main() -> None:
     lab.start_sshd()
     line("floor: by hand, one SSH exec", byhand.accounts(place, options.count))
     line("floor: pulumi up alone", pulumi_alone(options.count))
-    world = stage.build(folder, "bench", stage.OFFERS, serve=False)
+    world = stage.build(folder, lab, stage.OFFERS, serve=False)
     try:
         run(world, options.count, options.many)
     finally:
-        Lab("bench").down()
+        lab.down()
         shutil.rmtree(folder)
 
 
-def run(world: World, count: int, at_once: int) -> None:
+def run(world: World, count: int, at_once: int, use: Use = _container) -> None:
     """Tenure in this process, so that its own time can be told from the site's."""
     notes = timed.Notes()
     with App.open(world.tenure.home) as app:
@@ -162,7 +167,7 @@ def run(world: World, count: int, at_once: int) -> None:
             doors.start()
             while not server.started:
                 time.sleep(0.01)
-            made = one_by_one(world, notes, count)
+            made = one_by_one(world, notes, count, use)
             made += many(world, at_once)
             print(f"  memory of doors and worker{'':<26} {resident():5.0f} MiB", flush=True)
             take_back(world, made)

@@ -1,28 +1,37 @@
 """`make demo`: the main job on a real site in a network namespace. Exit 0 when every step held. `clean` removes it."""
 
 import sys
+from importlib import import_module
 
-from tests.demo import acts, world
+from tests.demo import world
 from tests.demo.report import Report
 from tests.lab.place import Unfit, base
 
 NAME = "demo"
 FOLDER = base().parent / "tenure-demo"
+SITES = {"linux": "tests.demo.acts", "slurm": "tests.demo.slurm"}
+"""Each module has TITLE, OFFERS, lab(name) and both(stage, report)."""
 
 
 def main() -> int:
-    if sys.argv[1:] == ["clean"]:
-        world.clean(FOLDER, NAME)
+    asked = (sys.argv[1:] or ["linux"])[0]
+    if asked == "clean":
+        for site, module in SITES.items():
+            world.clean(FOLDER.with_name(f"{FOLDER.name}-{site}"), import_module(module).lab(f"{NAME}{site}"))
         return 0
+    if asked not in SITES:
+        print(f"There is no demo of {asked!r}; there is one of {', '.join(SITES)}.", file=sys.stderr)
+        return 2
+    shown = import_module(SITES[asked])
     report = Report()
-    print("Tenure: the life of a voucher on a real Linux site (network namespace, sshd, podman, btrfs, nftables, tc)")
+    print(f"Tenure: the life of a voucher {shown.TITLE}")
     report.act(0, "Set-up: a site, Tenure prepared on it, a platform that sends vouchers")
     stage = None
     try:
         with report.step("lab, `tenure init`, `apply`, `site prepare`, `sender add`, `serve`") as step:
-            stage = world.build(FOLDER, NAME, world.OFFERS)
+            stage = world.build(FOLDER.with_name(f"{FOLDER.name}-{asked}"), shown.lab(f"{NAME}{asked}"), shown.OFFERS)
             step.saw(f"site {stage.place.address}, doors at {stage.tenure.url}, home {stage.tenure.home}")
-        acts.both(stage, report)
+        shown.both(stage, report)
     except Unfit as unfit:
         print(f"\nThis machine cannot host the demo: {unfit}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""The five parts of the demo, each on the real site."""
+"""The five parts of the demo, each on the real site: a Linux host; what other kinds share is here, too."""
 
 import hashlib
 import re
@@ -11,11 +11,13 @@ from typing import Any
 
 from tests.demo import probes
 from tests.demo.report import Report
-from tests.demo.world import BRIEF, TRIAL, World
+from tests.demo.world import BRIEF, OFFERS, TRIAL, World
 from tests.drive import DriveError, Holder, until
 from tests.lab.host import IMAGE
 from tests.lab.independent import listing
+from tests.lab.lab import Lab
 
+__all__ = ["OFFERS", "TITLE", "both", "lab"]
 MIB = 1 << 20
 QUOTA = 48 * MIB
 TREE = 128 << 10
@@ -39,8 +41,19 @@ class Opened:
 
 def redeem(world: World, report: Report, offer: str, name: str) -> Opened:
     """1: a signed redemption becomes an account that its holder uses."""
-    code, holder = world.voucher(offer), world.holder(name)
     begun = time.monotonic()
+    opened = admitted(world, report, offer, name)
+    with report.step("a container runs") as step:
+        ran = opened.holder.ssh("container", "run", "--name", "first", IMAGE, "echo", "hello")
+        step.must(ran.stdout.strip() == b"hello", (ran.stdout + ran.stderr).decode().strip())
+        step.saw(f"redeemed → container's first output: {time.monotonic() - begun:.2f} s")
+    opened.holder.ssh("container", "rm", "first")
+    return opened
+
+
+def admitted(world: World, report: Report, offer: str, name: str) -> Opened:
+    """A signed redemption, and its holder's first login."""
+    code, holder = world.voucher(offer), world.holder(name)
     with report.step("POST /v1/redemptions, signed (Standard Webhooks)") as step:
         accepted = world.redeem(code, offer)
         step.must(accepted["status"] == 202, f"{accepted['status']} {accepted.get('account') or accepted}")
@@ -53,11 +66,6 @@ def redeem(world: World, report: Report, offer: str, name: str) -> Opened:
     with report.step("`ssh` with that certificate") as step:
         ran = holder.ssh("id", "-u")
         step.must(ran.returncode == 0, f"uid {ran.stdout.decode().strip()} {ran.stderr.decode().strip()}")
-    with report.step("a container runs") as step:
-        ran = holder.ssh("container", "run", "--name", "first", IMAGE, "echo", "hello")
-        step.must(ran.stdout.strip() == b"hello", (ran.stdout + ran.stderr).decode().strip())
-        step.saw(f"redeemed → container's first output: {time.monotonic() - begun:.2f} s")
-    holder.ssh("container", "rm", "first")
     ends = datetime.fromisoformat(seen["ends_at"])
     return Opened(accepted["account"], holder, ends, accepted["claim_url"])
 
@@ -104,10 +112,10 @@ def _storage(report: Report, holder: Holder) -> None:
     fill = "dd if=/dev/zero of={0} bs=4k 2>&1 | tail -n 1; stat -c %s {0}; rm -f {0}"
     for where, name in (("home", "$HOME/fill"), ("/tmp", "/tmp/fill")):
         with report.step(f"storage: write to {where} until it fails") as step:
-            _exact(step, holder.ssh(fill.format(name)).stdout.decode())
+            exact(step, holder.ssh(fill.format(name)).stdout.decode())
     with report.step("storage: write to a container's own layer until it fails") as step:
         write = "dd if=/dev/zero of=/var/tmp/fill bs=4k 2>/dev/null; stat -c %s /var/tmp/fill; rm -f /var/tmp/fill"
-        _exact(step, holder.ssh("container", "exec", "one", "sh", "-c", f"'{write}'").stdout.decode())
+        exact(step, holder.ssh("container", "exec", "one", "sh", "-c", f"'{write}'").stdout.decode())
     with report.step("storage: a container's log counts too") as step:
         holder.ssh("container", "stop", "-t", "0", "two")
         holder.ssh("container", "rm", "two")
@@ -119,7 +127,7 @@ def _storage(report: Report, holder: Holder) -> None:
         holder.ssh("container", "rm", "talks")
 
 
-def _exact(step: Any, said: str) -> None:
+def exact(step: Any, said: str) -> None:
     sizes = [int(word) for word in re.findall(r"^\d+$", said, re.M)]
     size = sizes[-1] if sizes else 0
     step.must(QUOTA - 2 * MIB <= size <= QUOTA, f"failed at {size} bytes of file; quota {QUOTA} with names and extents")
@@ -145,7 +153,7 @@ def end_alone(world: World, report: Report, opened: Opened) -> None:
     holder, uid = opened.holder, probes.uid_of(opened.id)
     packets = probes.Packets(world.place)
     beat = (f"bash -c 'while :; do echo x > /dev/udp/{world.place.machine_address}/{packets.port}; sleep 0.02; done'")
-    with report.step("a session stays open and sends a packet every 20 ms; a container runs; Tenure: SIGKILL") as step:
+    with report.step("a session stays open and sends a packet every 20 ms; Tenure: SIGKILL") as step:
         session = holder.start(beat, tty=True)
         until("packets arrive", lambda: packets.count or None, within=15)
         world.tenure.kill()
@@ -237,6 +245,13 @@ def _identity(world: World, opened: Opened) -> dict[str, str]:
         "subvolume": re.search(r"Subvolume ID:\s+(\d+)", subvolume)[1],  # type: ignore[index]
         "uid": str(probes.uid_of(opened.id)),
     }
+
+
+TITLE = "on a real Linux site (network namespace, sshd, podman, btrfs, nftables, tc)"
+
+
+def lab(name: str) -> Lab:
+    return Lab(name)
 
 
 def both(world: World, report: Report) -> None:

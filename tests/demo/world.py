@@ -54,10 +54,9 @@ class World:
         return Holder(self.tenure.home.parent / "holders" / name)
 
 
-def build(folder: Path, name: str, offers: list[dict[str, Any]], *, serve: bool = True) -> World:
+def build(folder: Path, lab: Lab, offers: list[dict[str, Any]], *, serve: bool = True) -> World:
     """Bring the lab up and put Tenure on it with its own commands; what an earlier run left is taken away first."""
-    clean(folder, name)
-    lab = Lab(name)
+    clean(folder, lab)
     place = lab.bare()
     lab.start_sshd()
     home = folder / "home"
@@ -78,9 +77,9 @@ def build(folder: Path, name: str, offers: list[dict[str, Any]], *, serve: bool 
     return world
 
 
-def clean(folder: Path, name: str) -> None:
+def clean(folder: Path, lab: Lab) -> None:
     """Take lab and home away."""
-    Lab(name).down()
+    lab.down()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,6 +7,7 @@ import time
 
 from tests.lab.lab import Lab
 from tests.lab.place import Unfit, check, every
+from tests.lab.slurm import of
 
 
 def main(argv: list[str]) -> int:
@@ -21,7 +22,7 @@ def main(argv: list[str]) -> int:
         parser.error(str(error))
     begun = time.monotonic()
     try:
-        act(options.action, Lab(options.name), options.all)
+        act(options.action, of(options.name), options.all)
     except Unfit as error:
         print(error, file=sys.stderr)
         return 1
@@ -35,7 +36,7 @@ def act(action: str, lab: Lab, everything: bool) -> None:
     if action == "up":
         lab.up(lambda text: print(f"{time.monotonic() - begun:6.2f} s  {text}", file=sys.stderr))
     elif action == "down":
-        for one in [Lab(place.name) for place in every()] if everything else [lab]:
+        for one in [of(place.name) for place in every()] if everything else [lab]:
             one.down()
     elif action == "reboot":
         lab.reboot()

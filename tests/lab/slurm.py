@@ -76,6 +76,12 @@ class SlurmLab(Lab):
         remove_cgroups(place)
 
 
+def of(name: str) -> Lab:
+    """The lab of this name, whichever kind it was brought up as."""
+    place = find(name)
+    return SlurmLab(name) if place is not None and top(place).exists() else Lab(name)
+
+
 def cluster(place: Place) -> None:
     """Bring up what is not up; up-to-date it takes a moment."""
     fit()
@@ -141,7 +147,8 @@ def mariadb(place: Place) -> None:
     start(place, "mariadbd", ["mariadbd", *mine, *options, "--skip-log-bin", f"--pid-file={data}/pid"])
     client = ["mariadb", "--no-defaults", f"--socket={data}/sock", "--user=root"]
     until(lambda: succeeds([*client, "--execute", "select 1"]), "MariaDB")
-    made = "create database if not exists slurm; create user if not exists 'slurm'@'localhost' identified via unix_socket"
+    made = "create database if not exists slurm"
+    made += "; create user if not exists 'slurm'@'localhost' identified via unix_socket"
     run([*client, "--execute", f"{made}; grant all on slurm.* to 'slurm'@'localhost'"])
 
 

@@ -10,11 +10,12 @@ from tests.lab.program import MODEL, described
 
 def site_document(place: Place, offers: dict[str, int]) -> dict[str, Any]:
     """The site with so many places for each offer."""
+    settings = described(place)
     return {
         "name": place.name,
-        "kind": "linux",
+        "kind": "slurm" if "slurm" in settings else "linux",
         "tier": "edge",
-        "settings": described(place),
+        "settings": settings,
         "places": [{"offer": name, "count": count} for name, count in offers.items()],
     }
 

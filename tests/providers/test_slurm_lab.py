@@ -149,7 +149,7 @@ def test_the_reservation_ends_with_the_lease(tenant: Make, client: Client) -> No
     client.call("arm", account=one.id, end=end, generation=2)
     one.generation = 2
     told = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(end + 1))
-    seen = run([*one.place.inside, "env", "TZ=UTC", f"SLURM_CONF={slurm.conf(one.place)}", "scontrol", "show", "reservation", one.user])
+    seen = slurm.inside(one.place, "env", "TZ=UTC", "scontrol", "show", "reservation", one.user)
     assert f"EndTime={told}" in seen
 
 

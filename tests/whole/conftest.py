@@ -13,6 +13,7 @@ import pytest
 from tests.demo import world as stage
 from tests.demo.world import World
 from tests.drive import Holder
+from tests.lab.lab import Lab
 from tests.lab.place import Unfit, base
 from tests.lab.tenured import offer_document
 
@@ -47,7 +48,7 @@ def installed() -> Iterator[World]:
     folder = base().parent / f"tenure-{name}"
     made = None
     try:
-        made = stage.build(folder, name, OFFERS, serve=False)
+        made = stage.build(folder, Lab(name), OFFERS, serve=False)
         yield made
     except Unfit as unfit:
         pytest.fail(str(unfit), pytrace=False)

@@ -22,9 +22,11 @@ CHUNK = 256
 """Accounts whose leases are held at once; each takes a file descriptor."""
 
 
-def batch(config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By, now: float) -> list[dict[str, Any]]:
+def batch(
+    config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By, now: float, *, cluster: bool = True
+) -> list[dict[str, Any]]:
     """Fence these accounts (id, generation or None for the site's own doing); one answer for each. One account's
-    fault spoils no other's fence."""
+    fault spoils no other's fence. Without `cluster` the caller sees to `close` itself."""
     answers: dict[str, dict[str, Any]] = {}
     latest: dict[str, int | None] = {}
     for account, generation in wanted:
@@ -37,6 +39,7 @@ def batch(config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By
                 answers[account] = mark(config, held, marked, account, generation, by, now)
             problems = drop(config, list(marked))
         problems |= kill(config, list(marked))
+        problems |= close(config, list(marked)) if cluster else {}
         lease.settle(config, list(marked))
         answers.update({account: failed(account, problem) for account, problem in problems.items()})
     return [answers[account] for account, _ in wanted]
@@ -111,11 +114,16 @@ def kill(config: Config, accounts: list[str]) -> dict[str, Exception]:
             drop_jobs(account, uid)
         except OSError as error:
             problems[account] = error
-    if config.slurm is not None:
-        from . import slurm_end
-
-        problems |= slurm_end.close(config, accounts)
     return problems
+
+
+def close(config: Config, accounts: list[str]) -> dict[str, Exception]:
+    """Fence them in the cluster that the host belongs to, if any; what went wrong, by account."""
+    if config.slurm is None:
+        return {}
+    from . import slurm_end
+
+    return slurm_end.close(config, accounts)
 
 
 def one_by_one(config: Config, uids: dict[str, int | None]) -> dict[str, Exception]:

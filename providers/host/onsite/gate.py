@@ -93,7 +93,7 @@ def answer(config: Config, account: Account, words: list[str], line: socket.sock
     """Do a request about containers; a refusal is told and is an exit status."""
     try:
         if config.slurm is not None:
-            raise Refused("this site runs jobs: sbatch, srun, squeue, scancel\n本站点运行作业:sbatch、srun、squeue、scancel。")
+            raise Refused(f"this site runs no containers. {JOBS[0]}\n本站点不运行容器。{JOBS[1]}")
         return errand.do(config, account, words, lambda: admit(config, account.id), line)
     except SiteFault as error:
         return said(error, NOT_DONE)
@@ -117,7 +117,8 @@ def shell(config: Config, account: Account, asked: str, environment: Mapping[str
     if not asked and os.isatty(1):
         greet(config, account)
     with contextlib.closing(door.Door(config, account)) as way:
-        argv, handles = sandbox.argv(config, account, program(asked), door.client() if config.slurm is None else None, way.path)
+        client = door.client() if config.slurm is None else None
+        argv, handles = sandbox.argv(config, account, program(asked), client, way.path)
         variables = sandbox.variables(config, account, environment)
         process = subprocess.Popen(argv, env=variables, pass_fds=handles, cwd="/")
         podman.step_aside(config, account.id)

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from . import cgroups, fence, files, lease, meters, paths, processes, restore
+from .cluster import Cluster
 from .config import Config
 from .errors import SiteFault
 
@@ -39,6 +40,10 @@ class Reaper:
     restored: bool = False
     """Every live account's limits have been tried once: sshd may start."""
     stopping: bool = False
+    cluster: Cluster = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cluster = Cluster(self.config)
 
     def loop(self) -> None:
         """Until SIGTERM."""
@@ -105,14 +110,16 @@ class Reaper:
         ]
         if due:
             ends = [self.leases[account].end for account in due if not self.leases[account].fenced]
-            for answer in fence.batch(self.config, [(account, None) for account in due], "end", now):
+            for answer in fence.batch(self.config, [(account, None) for account in due], "end", now, cluster=False):
                 self.take(answer)
+            self.cluster.put(due)
             if ends:
                 lag = f"begun {now - min(ends):+.3f} s, done {time.time() - min(ends):+.3f} s after the first"
                 say(f"{len(ends)} ended: {lag}: {' '.join(due)}")
         lost = [account for account in self.broken if account not in self.cut and self.may_retry(account)]
         for account, problem in fence.cut(self.config, lost).items():
             self.put_off(account, str(problem))
+        self.cluster.put(lost)
         for account in lost:
             if account not in self.retry:
                 self.cut[account] = lease.Lease(0.0, 0)
@@ -211,5 +218,6 @@ def main(config: Config) -> int:
             signal.signal(number, reaper.stop)
         guarded("the first look at the leases", reaper.turn)
         threading.Thread(target=Upkeep(reaper).loop, name="upkeep").start()
+        threading.Thread(target=reaper.cluster.loop, name="cluster", daemon=True).start()
         reaper.loop()
     return 0

@@ -54,8 +54,8 @@ def argv(
     """What to start for `command`, and the descriptors that it must inherit. `client` is the text of `container`."""
     fed = Fed()
     words = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    words += ["--hostname", host(config), *root(), *etc(config, account, fed), *storage(config, account)]
-    words += cluster(config)
+    words += ["--hostname", host(config), *root(), *etc(config, account, fed), *cluster(config, account)]
+    words += storage(config, account)
     for model in account.spec.models:
         if model in config.models:
             words += ["--ro-bind", str(config.models[model]), f"/models/{model}"]
@@ -81,11 +81,15 @@ def home(config: Config, account: Account) -> str:
     return str(paths.home(config, account.id)) if config.slurm else f"/home/{names.unix(account.id)}"
 
 
-def cluster(config: Config) -> Iterator[str]:
-    """What Slurm's own commands read: its configuration and munge's socket, by which it knows the holder's uid."""
+def cluster(config: Config, account: Account) -> Iterator[str]:
+    """What Slurm's own commands read: its configuration and munge's socket, by which it knows the holder's uid; and
+    the folders down to these and to the holder's home, which bubblewrap would make for root alone."""
     if config.slurm is not None:
-        yield from ("--ro-bind", str(config.slurm.conf), str(config.slurm.conf))
-        yield from ("--ro-bind", str(config.slurm.munge), str(config.slurm.munge))
+        places = (config.slurm.conf, config.slurm.munge, paths.home(config, account.id))
+        for folder in sorted({above for place in places for above in place.parents if len(above.parts) > 2}):
+            yield from ("--perms", "0755", "--dir", str(folder))
+        for place in places[:2]:
+            yield from ("--ro-bind", str(place), str(place))
 
 
 def slurm_user(config: Config) -> str:

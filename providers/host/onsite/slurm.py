@@ -141,7 +141,8 @@ def reserve(config: Config, account: str, end: float, cores: int) -> None:
     if wanted <= time.time() + 1:
         return
     if known is not None:
-        ran = ask(config, "scontrol", "update", "reservation", f"ReservationName={name}", f"EndTime={when}", check=False)
+        words = [f"ReservationName={name}", f"EndTime={when}"]
+        ran = ask(config, "scontrol", "update", "reservation", *words, check=False)
     else:
         words = [f"ReservationName={name}", f"Users={name}", "StartTime=now", f"EndTime={when}"]
         ran = ask(config, "scontrol", "create", "reservation", *words, *what(slurm, cores), check=False)
@@ -191,7 +192,7 @@ OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED",
 
 
 def core_seconds(config: Config, account: str) -> tuple[int, bool]:
-    """Core-seconds that the account's jobs were given, by Slurm's own books, and whether all of them are closed there."""
+    """Core-seconds that the account's jobs were given, by Slurm's books, and whether all of them are closed there."""
     columns = ["--noheader", "--parsable2", "--allocations", "--allusers", "--format=cputimeraw,state"]
     ran = ask(config, "sacct", *columns, f"--accounts={names.unix(account)}", "--starttime=2000-01-01")
     rows = [row.split("|") for row in ran.out.splitlines() if row]

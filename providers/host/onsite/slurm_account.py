@@ -1,4 +1,4 @@
-"""The account part on a Slurm site: the Unix user with its limits for logins, and the Slurm account of the same name."""
+"""The account part on a Slurm site: the Unix user with its limits for logins, and a Slurm account of the same name."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 is read from Slurm's books; and what Slurm still has of an account."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import files, ledger, names, paths, processes, slurm
@@ -20,19 +20,25 @@ def close(config: Config, accounts: list[str]) -> dict[str, Exception]:
     that started meanwhile, and those on other nodes, go now."""
     if not accounts:
         return {}
+    users = {names.unix(account): account for account in accounts}
+    uids = ledger.entries(config)
+    problem = attempt(lambda: cancel(config, users))
+    # slurmctld may be away and slurmdbd not: what can be shut is shut
+    problem = attempt(lambda: shut(config, users)) or problem
+    if problem is None:
+        problem = attempt(lambda: cancel(config, users))
+    killed = attempt(lambda: processes.kill(config, {account: uids.get(account) for account in accounts}))
+    problem = problem or killed
+    return dict.fromkeys(accounts, problem) if problem is not None else {}
+
+
+def attempt(step: Callable[[], None]) -> Exception | None:
+    """Do it; what went wrong."""
     try:
-        users = {names.unix(account): account for account in accounts}
-        cancel(config, users)
-        shut(config, users)
-        cancel(config, users)
+        step()
     except (SiteFault, OSError) as error:
-        return dict.fromkeys(accounts, error)
-    try:
-        uids = ledger.entries(config)
-        processes.kill(config, {account: uids.get(account) for account in accounts})
-    except (SiteFault, OSError) as error:
-        return dict.fromkeys(accounts, error)
-    return {}
+        return error
+    return None
 
 
 def cancel(config: Config, users: dict[str, str]) -> None:
@@ -67,7 +73,8 @@ def shut(config: Config, users: dict[str, str]) -> None:
     mine = sorted(name for name, one in slurm.qos(config, *users).items() if one.mark == mark and name in users)
     bound = sorted({one.user for one in slurm.tied(config, *users) if one.user in users and one.account == one.user})
     steps = [f"modify qos where name={','.join(mine)} set GrpSubmitJobs=0"] if mine else []
-    steps += [f"modify user where name={','.join(bound)} account={','.join(bound)} set MaxSubmitJobs=0"] if bound else []
+    both = ",".join(bound)
+    steps += [f"modify user where name={both} account={both} set MaxSubmitJobs=0"] if bound else []
     slurm.change(config, steps)
     open_still = [name for name, one in (slurm.qos(config, *mine) if mine else {}).items() if one.submit != 0]
     open_still += [one.user for one in slurm.tied(config, *bound) if one.account == one.user and one.submit != 0]
@@ -126,7 +133,8 @@ def forget(config: Config, account: str) -> None:
 def traces(config: Config, account: str) -> list[str]:
     """What Slurm has of the account. What bears its name and is not ours is not listed."""
     name, mark = names.unix(account), slurm.mark(config)
-    found = [f"job {job} ({state})" for rows in slurm.jobs(config, known(config, [name])).values() for job, state in rows]
+    jobs = slurm.jobs(config, known(config, [name])).get(name, [])
+    found = [f"job {job} ({state})" for job, state in jobs]
     found += [f"association {one.account}/{one.user}" for one in slurm.tied(config, name) if one.account == name]
     found += [f"QOS {name}"] if name in (rows := slurm.qos(config, name)) and rows[name].mark == mark else []
     held = slurm.reservations(config, name).get(name) if slurm.of(config).reserves else None
@@ -144,11 +152,12 @@ def accounts(config: Config) -> set[str]:
 
 
 def check(config: Config) -> list[tuple[str, bool, str, str]]:
-    """Each of Slurm's daemons and settings that the kind relies on: subject, whether it is fit, what was seen, remedy."""
+    """Each daemon and setting that the kind relies on: subject, whether it is fit, what was seen, remedy."""
     found = []
+    clusters = ["sacctmgr", "--noheader", "--parsable2", "list", "cluster", "format=cluster"]
     for subject, argv, mark, remedy in (
         ("slurmctld", ["scontrol", "ping"], " UP", "start slurmctld"),
-        ("slurmdbd", ["sacctmgr", "--noheader", "--parsable2", "list", "cluster", "format=cluster"], "", "start slurmdbd"),
+        ("slurmdbd", clusters, "", "start slurmdbd"),
         ("munge", ["munge", "--no-input", f"--socket={slurm.of(config).munge}"], "MUNGE:", "start munged"),
     ):
         try:

@@ -8,7 +8,6 @@ from . import lease, names, slurm, slurm_limits
 from . import spec as kept
 from .config import Config
 from .errors import Human, Later, Refused
-from .slurm_limits import Standing
 from .spec import Account
 
 TURNS = 5
@@ -96,9 +95,10 @@ def opening(config: Config, account: str, duration: float) -> None:
 
 def remove(config: Config, account: str) -> None:
     """Take association, reservation and QOS away; already gone is success. Jobs go first, as they hold all three."""
-    from . import slurm_end
+    from . import containers, slurm_end
 
     take_away(config, [account], lambda ids: slurm_end.gone(config, ids))
+    containers.remove(config, account)  # the gate's own folders and helpers
 
 
 def take_away(config: Config, accounts: list[str], emptied: Any) -> None:

@@ -52,7 +52,7 @@ def read(text: str) -> str:
     sizes = {}
     for word in text.split(","):
         name, _, value = word.partition("=")
-        scale = {"M": 1, "G": 1024, "T": 1024**2}.get(value[-1:], None) if name == "mem" else None
+        scale = {"M": 1, "G": 1024, "T": 1024**2}.get(value[-1:]) if name == "mem" else None
         sizes[name] = int(float(value[:-1]) * scale) if scale else int(value or 0)
     return shown(sizes)
 
