@@ -27,7 +27,8 @@ sacctmgr -i add account $1 >/dev/null
 sacctmgr -i add qos $1 Flags=DenyOnLimit,NoDecay,RequiresReservation GrpTRES=cpu=1,mem=256,gres/gpu=1 GrpJobs=2 \
     GrpSubmitJobs=2 GrpTRESMins=cpu=1440 >/dev/null
 sacctmgr -i add user $1 account=$1 QOS=$1 DefaultQOS=$1 >/dev/null
-scontrol create reservation ReservationName=$1 Users=$1 StartTime=now EndTime=now+1days Licenses=tenure:1 Flags=ANY_NODES
+scontrol create reservation ReservationName=$1 Users=$1 StartTime=now EndTime=now+1days \
+    Licenses=tenure:1 Flags=ANY_NODES
 """
 FENCE = r"""
 export SLURM_CONF=$3

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.demo.probes import Sink
 from tests.lab import slurm
 from tests.lab.accounts import MIB, Tenant, new_id, spec
 from tests.lab.client import Answered, Client
@@ -312,3 +313,16 @@ def test_containers_are_not_for_this_site(tenant: Make) -> None:
     ran = tenant().login("container run localhost/busybox:1")
     assert ran.returncode != 0
     assert "sbatch" in ran.stderr
+
+
+def test_what_a_job_sends_is_cut_at_the_account_s_quota(tenant: Make) -> None:
+    """Jobs run in the node's own network; their egress counts with that of logins, and stops at the offer's."""
+    one = tenant(egress=2 * MIB)
+    sink = Sink(one.place)
+    port, address = sink.port, one.place.machine_address
+    script = f"timeout 8 head -c 8388608 /dev/zero > /dev/tcp/{address}/{port}"
+    job = world.submit(one, f'bash -c "{script}"', "-o", "/dev/null")
+    until("something arrives", lambda: sink.received)
+    until("the job ends", lambda: world.state(one.place, job) in ("COMPLETED", "FAILED"))
+    sink.close()
+    assert MIB < sink.received <= 2 * MIB

@@ -22,10 +22,10 @@ def part(config: Config, name: Any) -> Part:
     """The module of this part; Refused when there is no such part."""
     if name not in NAMES:
         raise Refused(f"no such part: {name!r}"[:200])
-    if config.slurm is not None and name in ("account", "containers"):
-        from . import slurm_account, slurm_jobs
+    if config.slurm is not None and name in ("account", "network", "containers"):
+        from . import slurm_account, slurm_jobs, slurm_network
 
-        return slurm_account if name == "account" else slurm_jobs
+        return {"account": slurm_account, "network": slurm_network, "containers": slurm_jobs}[name]
     if name == "containers":
         from . import containers
 

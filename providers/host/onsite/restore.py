@@ -30,7 +30,7 @@ def account(config: Config, account: str) -> None:
     """Bring back what a reboot took: cgroups, namespace, rate, egress counter, and the drop of a fence. Only then is
     the account ready."""
     from . import account as user
-    from . import fence, lease, lock, network, nft, spec, storage
+    from . import fence, lease, lock, nft, parts, spec, storage
 
     with lock.account(config, account, patience=0.0):
         known = spec.read(config, account)
@@ -39,7 +39,7 @@ def account(config: Config, account: str) -> None:
         if storage.observe(config, known) is None:
             raise Later(f"{account}: its storage is not mounted at {config.pool}")
         user.limit(config, known)
-        network.ensure(config, known)
+        parts.part(config, "network").ensure(config, known)
         held = lease.read(config, account)
         if held is not None and held.fenced:
             nft.drop(config, [account])

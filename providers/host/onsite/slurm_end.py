@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import files, ledger, names, paths, processes, slurm
+from . import files, ledger, names, paths, processes, slurm, slurm_network
 from .config import Config
 from .errors import Later, SiteFault
 from .run import run
@@ -140,6 +140,7 @@ def traces(config: Config, account: str) -> list[str]:
     held = slurm.reservations(config, name).get(name) if slurm.of(config).reserves else None
     found += [f"reservation {name}"] if held is not None and held.users == name else []
     found += [f"account {name}"] if slurm.accounts(config, name).get(name) == mark else []
+    found += [f"nft map {one}" for one in slurm_network.traces(config, account)]
     return found + ([str(meter(config, account))] if meter(config, account).exists() else [])
 
 

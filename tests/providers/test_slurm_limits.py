@@ -1,0 +1,83 @@
+"""What an account is to be in Slurm, and how its settings are read: no cluster needed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.host import settings
+from providers.host.onsite import config, lease, slurm_limits
+from providers.host.onsite.errors import Refused
+from providers.host.onsite.spec import Spec
+from providers.protocol import NeedsHuman
+from providers.slurm.site import connect
+from tests.providers.keys import make_key
+from tests.providers.onsite_world import raw
+
+SITE = config.Slurm(Path("/etc/slurm/slurm.conf"), Path("/run/munge"), "tenure", chips={"a100": "gpu", "ascend": "npu"})
+
+
+def spec(**changes: Any) -> Spec:
+    sizes = {"containers": 2, "cpu_milli": 1500, "memory": 512 << 20, "pids": 100, "storage": 1 << 30, "rate": 10**6}
+    return Spec("aaaaaaaaaa", **{**sizes, "egress": 1 << 30, **changes})
+
+
+def test_cores_are_whole() -> None:
+    """Up, so that what was sold can be used."""
+    assert slurm_limits.tres(SITE, spec())["cpu"] == 2
+
+
+def test_accelerators_that_were_not_sold_are_none() -> None:
+    """Each kind that the cluster has is named, or it would be without a limit."""
+    sizes = slurm_limits.tres(SITE, spec(accelerators=(("a100", 3),)))
+    assert (sizes["gres/gpu"], sizes["gres/npu"]) == (3, 0)
+
+
+def test_an_accelerator_that_the_site_has_not_is_refused() -> None:
+    """Named, before anything is made."""
+    with pytest.raises(Refused, match="mlu370"):
+        slurm_limits.tres(SITE, spec(accelerators=(("mlu370", 1),)))
+
+
+@pytest.mark.parametrize("seen", ["mem=512M,cpu=2", "cpu=2,mem=0.5G"])
+def test_sizes_compare_whatever_unit_slurm_shows(seen: str) -> None:
+    """And in whatever order."""
+    assert slurm_limits.read(seen) == slurm_limits.shown({"cpu": 2, "mem": 512})
+
+
+def test_minutes_are_those_of_the_lease() -> None:
+    """From its start to its end, rounded up; for cores and GRES."""
+    held = slurm_limits.standing(lease.Lease(1_000_090, 1, "open", 90, 1_000_000), 1_000_010)
+    assert held == slurm_limits.Standing(True, 2)
+    minutes = slurm_limits.admitted(SITE, spec(accelerators=(("a100", 3),)), held.minutes)
+    assert minutes == {"cpu": 4, "gres/gpu": 6, "gres/npu": 0}
+
+
+@pytest.mark.parametrize("known", [
+    None,
+    lease.Lease(2e9, 1),
+    lease.Lease(5.0, 1, "open", 5, 0.0),
+    lease.Lease(2e9, 1, "open", 5, 0.0, lease.Fence(1.0, "operator")),
+])
+def test_nobody_submits_outside_of_an_open_lease(known: lease.Lease | None) -> None:
+    """Without one, before it opens, past its end, and fenced."""
+    assert not slurm_limits.standing(known, 10.0).submits
+
+
+def test_the_cluster_s_section_is_read_strictly(tmp_path: Path) -> None:
+    """An unknown key, a name that is none, a relative path."""
+    good = {"conf": "/etc/slurm/slurm.conf", "munge": "/run/munge"}
+    assert config.parse({**raw(tmp_path), "slurm": good}, tmp_path).slurm is not None
+    bad: list[dict[str, Any]] = [{"nodes": 3}, {"licence": "a b"}, {"conf": "slurm.conf"}, {"chips": {"a": "gpu;"}}]
+    for wrong in bad:
+        with pytest.raises(ValueError, match="slurm|conf"):
+            config.parse({**raw(tmp_path), "slurm": {**good, **wrong}}, tmp_path)
+
+
+def test_settings_name_the_field_that_is_wrong() -> None:
+    """As the operator wrote it."""
+    host = {"address": "login", "host_key": make_key().public}
+    with pytest.raises(NeedsHuman, match="slurm: waiting"):
+        settings.parse("c1", {**host, "slurm": {"waiting": -1}})
+    with pytest.raises(NeedsHuman, match="slurm: is missing"):
+        connect("c1", host, {})
