@@ -27,3 +27,8 @@ def connect(kind: str, name: str, settings: Mapping[str, object], secrets: Mappi
 def secrets_of(kind: str) -> tuple[str, ...]:
     """Names of the keys that Tenure makes for a site of this kind, each an OpenSSH private key."""
     return cast(tuple[str, ...], import_module(KINDS[kind]).SECRETS)
+
+
+def is_host(kind: str) -> bool:
+    """Whether a site of this kind is a host that Tenure logs in to, with an address and a pinned key."""
+    return kind in KINDS and "operator_key" in secrets_of(kind)

@@ -26,6 +26,7 @@ from orchestrator.flows.yaml_fields import (
 from orchestrator.lifecycle import sizes, times
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import MAX_DURATION, Offer, Tier
+from providers import registry
 
 TIERS: Mapping[str, Tier] = {"hub": "hub", "city": "city", "edge": "edge"}
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
@@ -153,7 +154,7 @@ def _site(fields: Fields, kinds: Collection[str], now: datetime) -> SiteDocument
                        if (place := _place(Fields(fields.source, node, path), now)))
     if not fields.close():
         return None
-    if kind == "linux" and "address" not in settings:
+    if registry.is_host(kind) and "address" not in settings:
         fields.wrong(fields.node, "address", "is missing (write `address: host` or `address: host:port`)")
         return None
     return SiteDocument(name, kind, TIERS[tier], order, labels, settings, places, _where(fields))

@@ -7,6 +7,7 @@ from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import sites
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SiteRow
+from providers import registry
 
 
 def offer_named(tx: Tx, name: str) -> Offer:
@@ -28,7 +29,7 @@ def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset()) -> lis
 
 def _spoken_to(site: SiteRow) -> bool:
     """A host whose key nobody has vouched for cannot be reached: an account placed there could only fail."""
-    return site.kind != "linux" or "host_key" in site.settings
+    return not registry.is_host(site.kind) or "host_key" in site.settings
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:

@@ -30,13 +30,14 @@ from providers.protocol import (
 )
 
 MOST_SKEW = 2.0
-SECRETS = ("operator_key", "ca_key")
+OF_HOST = ("operator_key", "ca_key")
+"""The keys that Tenure makes for a site that is a host."""
 
 
 def known_secrets(name: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
     """The secrets that every host needs: `operator_key` and `ca_key`, OpenSSH private keys; for `prepare` only, and
     kept nowhere, `bootstrap_key` (else the SSH agent's keys are used)."""
-    missing = [secret for secret in SECRETS if not secrets.get(secret)]
+    missing = [secret for secret in OF_HOST if not secrets.get(secret)]
     if missing:
         raise NeedsHuman(f"site {name}: no {missing[0]} is known", remedy=f"tenure apply makes the keys of site {name}")
     return secrets

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from providers.host import settings
 from providers.host.access import Access
 from providers.host.network import Network
-from providers.host.site import HostSite, known_secrets
+from providers.host.site import OF_HOST, HostSite, known_secrets
 from providers.host.storage import Storage
 from providers.linux.account import Account
 from providers.linux.containers import Containers
+
+SECRETS = OF_HOST
 
 
 def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) -> "LinuxSite":

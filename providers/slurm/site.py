@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from providers.host import settings
 from providers.host.access import Access
 from providers.host.network import Network
-from providers.host.site import HostSite, known_secrets
+from providers.host.site import OF_HOST, HostSite, known_secrets
 from providers.host.storage import Storage
 from providers.protocol import NeedsHuman
 from providers.slurm.account import Account
 from providers.slurm.containers import Containers
+
+SECRETS = OF_HOST
 
 
 def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) -> "SlurmSite":

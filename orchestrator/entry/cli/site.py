@@ -85,10 +85,11 @@ def prepare(name: Name, user: As = None, identity: Identity = None, dry_run: Dry
             json: Json = False) -> None:
     """Put on a host what it needs to enforce ends alone. Safe to repeat, also with live accounts: it upgrades."""
     from orchestrator.store import journal
+    from providers import registry
 
     with opened() as ctx:
         row = _known(ctx, name)
-        if row.kind == "linux" and "host_key" not in row.settings:
+        if registry.is_host(row.kind) and "host_key" not in row.settings:
             row = host_key.pin(ctx, row, yes, dry_run)
         with _bootstrapped(ctx, row, user, identity) as site, output.progress(f"preparing {name}"):
             said = site.prepare(dry_run)
@@ -153,7 +154,7 @@ def _bootstrapped(ctx: "Context", row: "SiteRow", user: str | None, identity: Pa
     with ctx.store.read() as tx:
         secrets = sites.secrets(tx, row.name)
     settings = dict(row.settings)
-    if row.kind == "linux" and user is not None:
+    if registry.is_host(row.kind) and user is not None:
         settings["bootstrap_user"] = user
     if identity is not None:
         secrets["bootstrap_key"] = _private_key(identity)
