@@ -44,11 +44,16 @@ def accounts(config: Config) -> list[str]:
 
 
 def capacity(config: Config) -> dict[str, Any]:
-    """What the host has in all; storage is the pool's, free by the file system's own count."""
+    """What the host, or the cluster that it belongs to, has in all; storage is the pool's, free by its own count."""
     pool = os.statvfs(config.pool)
+    cores, memory = os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if config.slurm is not None:
+        from . import slurm
+
+        cores, memory = slurm.size(config)
     return {
-        "cpu_milli": (os.cpu_count() or 1) * 1000,
-        "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "cpu_milli": cores * 1000,
+        "memory": memory,
         "storage": pool.f_blocks * pool.f_frsize,
         "storage_free": pool.f_bavail * pool.f_frsize,
     }

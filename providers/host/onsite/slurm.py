@@ -81,10 +81,11 @@ def change(config: Config, lines: Sequence[str]) -> None:
 
 
 def listed(config: Config, what: str, columns: str, *where: str) -> list[list[str]]:
-    """Rows of accounting. Later when slurmdbd does not answer: then nothing is known."""
+    """Rows of accounting; a free text must be the last column. Later when slurmdbd does not answer: then nothing is
+    known."""
     ran = ask(config, "sacctmgr", "--noheader", "--parsable2", "list", what, f"format={columns}", *where)
     width = columns.count(",") + 1
-    rows = [row.split("|") for row in ran.out.splitlines() if row]
+    rows = [row.split("|", width - 1) for row in ran.out.splitlines() if row]
     if any(len(row) != width for row in rows):
         raise Later(f"sacctmgr list {what}: reads as {rows[0]}")
     return rows
@@ -98,11 +99,11 @@ def accounts(config: Config, *only: str) -> dict[str, str]:
 
 def qos(config: Config, *only: str) -> dict[str, Qos]:
     """QOS by name."""
-    columns = "name,descr,flags,grptres,grpjobs,grpsubmit,grptresmins"
+    columns = "name,flags,grptres,grpjobs,grpsubmit,grptresmins,descr"
     found = {}
     for row in listed(config, "qos", columns, *([f"name={','.join(only)}"] if only else [])):
-        jobs, submit = (int(row[at]) if row[at] else None for at in (4, 5))
-        found[row[0]] = Qos(row[1], frozenset(row[2].split(",")), row[3], jobs, submit, row[6])
+        jobs, submit = (int(row[at]) if row[at] else None for at in (3, 4))
+        found[row[0]] = Qos(row[6], frozenset(row[1].split(",")), row[2], jobs, submit, row[5])
     return found
 
 
@@ -178,7 +179,7 @@ def jobs(config: Config, users: Iterable[str]) -> dict[str, list[tuple[str, str]
     if asked:
         columns = ["--noheader", "--array", "--states=all", "--format=%u|%i|%T"]
         ran = ask(config, "squeue", f"--users={asked}", *columns, check=False)
-        if ran.code != 0 and "Invalid user" not in ran.err:
+        if ran.code != 0:
             raise Later(f"squeue: {ran.said}")
         for row in ran.out.splitlines():
             user, job, state = row.strip().split("|")
@@ -189,6 +190,13 @@ def jobs(config: Config, users: Iterable[str]) -> dict[str, list[tuple[str, str]
 
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
         "OUT_OF_MEMORY", "REVOKED"}
+
+
+def size(config: Config) -> tuple[int, int]:
+    """Cores and bytes of memory that all nodes of the cluster have."""
+    ran = ask(config, "sinfo", "--noheader", "--Node", "--format=%N|%c|%m")
+    nodes = {row.split("|")[0]: row.split("|")[1:] for row in ran.out.splitlines() if row.count("|") == 2}
+    return sum(int(one[0]) for one in nodes.values()), sum(int(one[1]) << 20 for one in nodes.values())
 
 
 def core_seconds(config: Config, account: str) -> tuple[int, bool]:

@@ -187,6 +187,10 @@ def enforced(config: Config) -> list[tuple[str, bool, str, str]]:
         ("AccountingStorageEnforce", needed <= held, ",".join(sorted(held)), "set it to associations,limits,qos,safe"),
         ("AccountingStorageTRES", chips <= counted, ",".join(sorted(counted)), f"add {','.join(sorted(chips))}"),
     ]
+    extra = {word for word in said.get("GresTypes", "").split(",") if word and word != "(null)"}
+    extra -= set(slurm.of(config).chips.values())
+    remedy = f"name them in the site's chips, or accounts have them without limit: {', '.join(sorted(extra))}"
+    found.append(("GresTypes", not extra, said.get("GresTypes", ""), remedy))
     licence = slurm.of(config).licence
     if licence and not slurm.of(config).set_aside:
         there = any(one.split(":")[0] == licence for one in licences.split(","))
