@@ -3,7 +3,7 @@ is read from Slurm's books; and what Slurm still has of an account."""
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
 
 from . import files, ledger, names, paths, processes, slurm, slurm_network
 from .config import Config
@@ -110,7 +110,7 @@ def settle(config: Config, account: str, until: float) -> None:
         files.write_json(meter(config, account), {"core_seconds": used})
 
 
-def meter(config: Config, account: str) -> Any:
+def meter(config: Config, account: str) -> Path:
     """Where the closed meter lies until the account is cleaned away."""
     return config.state / "slurm" / f"{names.check(account)}.json"
 

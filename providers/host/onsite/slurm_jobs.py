@@ -97,15 +97,15 @@ def remove(config: Config, account: str) -> None:
     """Take association, reservation and QOS away; already gone is success. Jobs go first, as they hold all three."""
     from . import containers, slurm_end
 
-    take_away(config, [account], lambda ids: slurm_end.gone(config, ids))
+    slurm_end.gone(config, [account])
+    take_away(config, [account])
     containers.remove(config, account)  # the gate's own folders and helpers
 
 
-def take_away(config: Config, accounts: list[str], emptied: Any) -> None:
-    """The same for many accounts in one go."""
+def take_away(config: Config, accounts: list[str]) -> None:
+    """Association, reservation and QOS of many accounts, which have no jobs any more, in one go."""
     mark = slurm.mark(config)
     users = {names.unix(account): account for account in accounts}
-    emptied(accounts)
     mine = [name for name, one in slurm.qos(config, *users).items() if one.mark == mark and name in users]
     bound = sorted({one.user for one in slurm.tied(config, *users) if one.account == one.user})
     steps = [f"delete user {','.join(bound)} account={','.join(bound)}"] if bound else []
