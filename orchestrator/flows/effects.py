@@ -19,7 +19,7 @@ VARIABLE = "TENURE_FAILPOINT"
 
 NAMES: frozenset[str] = frozenset({
     "redeem.commit",
-    "claim.pin", "claim.issue", "claim.keep",
+    "claim.pin", "claim.clock", "claim.issue", "claim.keep",
     "provision.begin", "provision.arm", "provision.up", "provision.open", "provision.settle", "provision.active",
     "provision.failed", "provision.later",
     "warn.notice", "warn.save", "warn.later",
