@@ -36,6 +36,7 @@ NAMES: frozenset[str] = frozenset({
     "notify.claim", "notify.send", "notify.save",
     "orphans.fence", "orphans.clean", "orphans.journal",
     "apply.commit",
+    "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
 })
 """Every side effect there is. A call that is not in here is refused at run time and by a test."""
 

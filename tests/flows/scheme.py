@@ -47,7 +47,7 @@ def code(town: Town, of: Programme, worth: str, bound: str | None = None) -> str
 
 def redeem(town: Town, of: Programme, worth: str, holder: Holder = FIRM, **more: object) -> Accepted:
     """A fresh voucher of this worth, redeemed."""
-    return town.redeem(code(town, of, worth), holder=holder, **more)
+    return town.redeem(code(town, of, worth), holder=holder, **more)  # type: ignore[arg-type]
 
 
 def balance(town: Town, account: str) -> Decimal:

@@ -1,5 +1,7 @@
 """Redemptions under programmes: rules, pools, caps and sums in one transaction."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -222,3 +224,21 @@ def test_the_same_event_again_takes_nothing_more(town: Town) -> None:
     voucher = code(town, of, "5.00")
     answers = {town.redeem(voucher, event="e-1", holder=FIRM, account=account).account for _ in range(3)}
     assert (answers, balance(town, "pool/wuxi-cash/2027/CNY")) == ({account}, Decimal("-5.00"))
+
+
+def test_a_thousand_redemptions_at_once_never_overdraw(town: Town) -> None:
+    """A pool of 40 vouchers and 1,000 redemptions: 40 accounts, 960 refusals with the pool's figure."""
+    of = programme("nanjing-trial", pool=Limit(Period.WEEK, vouchers=40), cap=Limit(Period.EVER))
+    apply(town, of)
+    codes = [code(town, of, "24") for _ in range(1000)]
+
+    def one(voucher: str) -> str:
+        try:
+            town.redeem(voucher, holder=FIRM)
+        except RuleError as refusal:
+            return refusal.code
+        return "made"
+
+    with ThreadPoolExecutor(24) as pool:
+        came = Counter(pool.map(one, codes))
+    assert (came, len(town.all()), checked(town)) == ({"made": 40, "pool_empty": 960}, 40, [])

@@ -11,9 +11,11 @@ import typer
 from orchestrator.entry.cli import (
     account,
     doctor,
+    draw,
     failures,
     opening,
     output,
+    programme,
     proof,
     reap,
     redeem,
@@ -37,7 +39,7 @@ for part in (setup, redeem, reap, serve, doctor):
     part.add_to(app)
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
                    ("token", token), ("journal", proof.journal), ("certificate", proof.certificate),
-                   ("holder", proof.holder)):
+                   ("holder", proof.holder), ("programme", programme), ("draw", draw)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 
