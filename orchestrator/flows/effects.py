@@ -37,6 +37,7 @@ NAMES: frozenset[str] = frozenset({
     "orphans.fence", "orphans.clean", "orphans.journal",
     "apply.commit",
     "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
+    "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",
 })
 """Every side effect there is. A call that is not in here is refused at run time and by a test."""
 

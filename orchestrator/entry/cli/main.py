@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.entry.cli import (
     account,
+    contract,
     doctor,
     draw,
     failures,
@@ -39,7 +40,8 @@ for part in (setup, redeem, reap, serve, doctor):
     part.add_to(app)
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
                    ("token", token), ("journal", proof.journal), ("certificate", proof.certificate),
-                   ("holder", proof.holder), ("programme", programme), ("draw", draw)):
+                   ("holder", proof.holder), ("programme", programme), ("draw", draw),
+                   ("contract", contract)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 
