@@ -38,6 +38,7 @@ NAMES: frozenset[str] = frozenset({
     "apply.commit",
     "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
     "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",
+    "subsidy.decide",
 })
 """Every side effect there is. A call that is not in here is refused at run time and by a test."""
 

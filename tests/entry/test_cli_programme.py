@@ -91,3 +91,28 @@ def test_a_draw_from_opening_to_a_verified_result(home: Home, tmp_path: Path) ->
     assert len(home("draw", "winners", "w1", "--json").json) == 4
     result.write_text(result.read_text().replace("SSE 3412.07", "SSE 3412.08"))
     assert home("draw", "verify", str(result)).code == 1
+
+
+def test_a_subsidy_is_decided_and_exported(home: Home, tmp_path: Path) -> None:
+    """On a payment with its papers."""
+    assert home("apply", "-f", str(EXAMPLES / "programmes" / "yangzhou-subsidy.yaml")).code == 0
+    paper = home.write("paper.pdf", "signed")
+    made = home("subsidy", "decide", "INV-1", "--programme", "yangzhou-subsidy", "--paid", "6666666.67", "--paid-at",
+                "2026-01-02", "--entity", "91350100M000100Y43", "--contract", "C-1", "--contract-document", paper,
+                "--receipt", paper, "--attest", "unrelated-parties", "--attest", "not-subsidised-elsewhere", "--json")
+    assert (made.json["subsidy"], made.json["capped"]) == ("2000000.00", True)
+    assert "INV-1,yangzhou-subsidy,91350100M000100Y43" in home("subsidy", "export").out
+
+
+def test_a_contract_is_drafted_and_recorded(home: Home, tmp_path: Path) -> None:
+    """With its price, its document and its link; the signed paper's hash goes to the conversion."""
+    prices = "prices:\n  - name: plain\n    base: {cpu: 1.00}\n    classes: {A: 80%}\n"
+    assert home("apply", "-f", home.write("prices.yaml", prices)).code == 0
+    account = home.active()
+    made = home("contract", "draft", account, "--class", "A", "--until", "+48h", "--json").json
+    assert (made["price"], made["terms"]["floored"]) == ("7.20", True)
+    document = tmp_path / "contract.html"
+    assert home("contract", "document", made["contract"], "--out", str(document)).code == 0
+    assert home("contract", "record", made["contract"], "--document", str(document)).code == 0
+    assert home("contract", "list", "--json").json[0]["stage"] == "signed"
+    assert home("contract", "withdraw", made["contract"]).code == 1

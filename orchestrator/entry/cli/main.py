@@ -25,6 +25,7 @@ from orchestrator.entry.cli import (
     setup,
     site,
     stack,
+    subsidy,
     token,
     voucher,
 )
@@ -41,7 +42,7 @@ for part in (setup, redeem, reap, serve, doctor):
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
                    ("token", token), ("journal", proof.journal), ("certificate", proof.certificate),
                    ("holder", proof.holder), ("programme", programme), ("draw", draw),
-                   ("contract", contract)):
+                   ("contract", contract), ("subsidy", subsidy)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 
