@@ -3,15 +3,16 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
 import yaml
 
-from orchestrator.flows import contract
+from orchestrator.flows import contract, entitlement
 from orchestrator.flows.contract_paper import FOLDER
 from orchestrator.lifecycle.paper import Paper
-from orchestrator.store import price_lists
+from orchestrator.store import price_lists, programmes
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World
 from tests.flows.scheme import example
@@ -132,3 +133,28 @@ def test_both_languages_say_the_same_things() -> None:
     """The same keys in the same order."""
     texts = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))
     assert list(texts["en"]) == list(texts["zh"])
+
+
+def test_a_cash_voucher_comes_off_a_contract_through_the_door(priced: World) -> None:
+    """Without one it is 422 and says so; with one the answer names the contract's account; again: the same answer."""
+    of = example("wuxi-cash.yaml").programmes[0]
+    with priced.ctx.store.write() as tx:
+        programmes.put(tx, of)
+        codes = ["CASH-0001", "CASH-0002"]
+        entitlement.issue(tx, priced.platform, of, codes, Decimal("100.00"), priced.clock() - DAY, priced.clock() + DAY)
+    holder = {"id": "u-7", "name": "某大学", "kind": "university", "email": "lab@example.com"}
+    bare = priced.redeem(codes[0], "cash-1", holder=holder)
+    assert (bare.status_code, bare.json()["code"]) == (422, "contract_needed")
+    assert "is taken off a contract's bill" in bare.json()["detail"]
+    account, _ = usable(priced, "contract-cash")
+    paper, link = drafted(priced, account)
+    priced.client.post(link, data={"document": paper.digest, "agreed": "yes"})
+    answers = [priced.redeem(codes[0], "cash-1", holder=holder, account=account) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["account"]) for answer in answers] == [(202, account)] * 2
+    assert f"{paper.price - 100:,.2f} yuan" in text(priced.client.get(link, params={"lang": "en"}).text)
+
+
+def test_what_a_voucher_is_worth_is_not_a_code_senders_to_say(tenure: World) -> None:
+    """400, as for hours; and money is never a number."""
+    assert tenure.redeem(tenure.codes()[0], "worth-1", amount="5.00").status_code == 400
+    assert tenure.redeem(tenure.codes()[0], "worth-2", amount=5.0).status_code == 400

@@ -13,6 +13,8 @@ from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import HolderKind
 from orchestrator.lifecycle.periods import Period
 from orchestrator.lifecycle.programme import Limit, Programme, Where
+from orchestrator.store import senders
+from orchestrator.store.senders import Sender
 from tests.flows.scheme import FIRM, apply, balance, checked, code, programme, redeem
 from tests.flows.town import START, Town, public_key
 
@@ -224,6 +226,45 @@ def test_the_same_event_again_takes_nothing_more(town: Town) -> None:
     voucher = code(town, of, "5.00")
     answers = {town.redeem(voucher, event="e-1", holder=FIRM, account=account).account for _ in range(3)}
     assert (answers, balance(town, "pool/wuxi-cash/2027/CNY")) == ({account}, Decimal("-5.00"))
+
+
+def trusted(town: Town) -> Sender:
+    """A sender whose payload says what the voucher is worth."""
+    with town.store.write() as tx:
+        return senders.add(tx, "trusted", "payload", None, START)[0]
+
+
+def test_a_trusted_payload_names_programme_and_hours(town: Town) -> None:
+    """24 and 96 pass, 23 and 97 are refused, whoever says so."""
+    of = programme("nanjing-trial", cap=Limit(Period.EVER))
+    apply(town, of)
+    sender = trusted(town)
+
+    def says(hours: int) -> str:
+        try:
+            account = town.redeem(f"CODE-{hours}", sender=sender, holder=FIRM, programme=of.name, hours=hours).account
+        except RuleError as refusal:
+            return refusal.code
+        return f"{town.account(account).offer.duration // HOUR} h"
+
+    assert [says(hours) for hours in (23, 24, 96, 97)] == ["worth_out_of_range", "24 h", "96 h", "worth_out_of_range"]
+    assert checked(town) == []
+
+
+def test_a_trusted_payload_without_a_programme_is_as_before(town: Town) -> None:
+    """Any hours, no sums."""
+    apply(town, programme("nanjing-trial"))
+    account = town.redeem("CODE-1", sender=trusted(town), offer=town.offer.name, hours=7).account
+    assert (town.account(account).offer.duration, balance(town, "pool/nanjing-trial/2027-W09/hours")) == (
+        7 * HOUR, Decimal(0))
+
+
+def test_a_code_of_no_programme_cannot_be_given_one(town: Town) -> None:
+    """A sender of codes may only repeat what the voucher says."""
+    apply(town, programme("nanjing-trial"))
+    with pytest.raises(RuleError) as caught:
+        town.redeem(programme="nanjing-trial", holder=FIRM)
+    assert caught.value.code == "programme_unknown"
 
 
 def test_a_thousand_redemptions_at_once_never_overdraw(town: Town) -> None:

@@ -96,8 +96,7 @@ def test_many_payments_at_once_stay_within_the_cap(yangzhou: Town) -> None:
         try:
             return decided(yangzhou, "50000.00", f"P-{nth}").amount
         except RuleError as refusal:
-            assert refusal.code == "cap_reached"
-            return Decimal(0)
+            return Decimal(0) if refusal.code == "cap_reached" else Decimal("NaN")
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(one, range(200))) == Decimal("2000000.00")
