@@ -88,7 +88,8 @@ def draft(ctx: Context, account_id: str, customer_class: str, ends_at: datetime,
 def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: datetime, actor: str,
            prices: str | None, offer_name: str | None, contract: str | None) -> Paper:
     account, now = _account(tx, account_id), ctx.clock()
-    if account.state is not State.ACTIVE and account.fenced_by is not FencedBy.END:
+    in_grace = account.state is State.FENCED and account.fenced_by is FencedBy.END
+    if account.state is not State.ACTIVE and not in_grace:
         raise RuleError("too_late", f"account {account_id} is {account.state}: there is nothing to convert")
     offer = placement.offer_named(tx, offer_name or account.offer.name)
     listed = _prices(tx, prices)

@@ -174,6 +174,8 @@ def test_a_signature_after_grace_converts_nothing(town: Town) -> None:
     assert town.account(account).state is State.RECLAIMED
     with refusing("too_late"):
         contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
+    with refusing("too_late"):
+        drafted(town, account)
     assert stage(town, paper) == "draft"
 
 
