@@ -1,5 +1,6 @@
 """`tenure contract`: rental contracts (租用合同) with their price and their paper, from draft to end."""
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,7 +73,7 @@ def show(id: Id, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: tenure contract document C-a2k4mzq7xw-1 --out contract.html")
-def document(id: Id, out: Annotated[Path, typer.Option(help="Write it into this file.")]) -> None:
+def document(id: Id, out: Annotated[Path, typer.Option(help="Write it into this file.")], json: Json = False) -> None:
     """The document as it is signed: HTML for A4."""
     from orchestrator.store import papers
 
@@ -81,7 +82,7 @@ def document(id: Id, out: Annotated[Path, typer.Option(help="Write it into this 
     if found is None:
         raise CommandError(f"contract {id} has no document yet")
     out.write_bytes(found)
-    output.note(f"wrote {out}")
+    output.answer(json, {"contract": id, "file": str(out), "sha256": hashlib.sha256(found).hexdigest()}, f"wrote {out}")
 
 
 @app.command(epilog="Example: tenure contract record C-a2k4mzq7xw-1 --document signed.pdf")

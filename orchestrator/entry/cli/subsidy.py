@@ -1,5 +1,6 @@
 """`tenure subsidy`: shares of what was actually paid, decided on evidence, and exported with it."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Annotated
@@ -57,15 +58,19 @@ def decide(
 
 @app.command(epilog="Example: tenure subsidy export --programme yangzhou-subsidy --out subsidies.csv")
 def export(programme: Annotated[str | None, typer.Option(help="Of this programme only.")] = None,
-           out: Annotated[Path | None, typer.Option(help="Write it into this file; else stdout.")] = None) -> None:
+           out: Annotated[Path | None, typer.Option(help="Write it into this file; else stdout.")] = None,
+           json: Json = False) -> None:
     """What was decided as CSV (UTF-8), each line with its evidence."""
     from orchestrator.flows import subsidy as flow
 
     with opened() as ctx:
         found = flow.export(ctx, programme)
-    if out is None:
-        output.say(found.rstrip("\n"))
-    else:
+    if out is not None:
         # With a byte order mark: without one, spreadsheets take UTF-8 for something else.
         out.write_text(found, encoding="utf-8-sig")
+    if json:
+        output.document(list(csv.DictReader(found.splitlines())))
+    elif out is None:
+        output.say(found.rstrip("\n"))
+    else:
         output.note(f"wrote {out}")

@@ -2,7 +2,7 @@
 
 import time
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Path, Query, Request
@@ -12,9 +12,11 @@ from orchestrator.entry.http import claim_page, contract_page
 from orchestrator.entry.http.claim_page import Conversion, Language
 from orchestrator.entry.http.contract_page import Shown
 from orchestrator.entry.http.desk import Desk
-from orchestrator.entry.http.documents import refusals
+from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
+from orchestrator.entry.http.payloads import SignIn, WishIn, check
 from orchestrator.entry.http.problems import Problem
+from orchestrator.entry.http.strict_json import loads
 from orchestrator.flows import contract as flow
 from orchestrator.flows.claim import account_of
 from orchestrator.flows.context import Context
@@ -33,13 +35,15 @@ def routes(desk: Desk) -> APIRouter:
     router = APIRouter(tags=["contracts"])
 
     @router.post("/claim/{token}/contract", operation_id="wishContract", summary="Ask for a contract, before the end",
-                 status_code=303, response_class=RedirectResponse, responses=refusals(400, 404, 409, 413, 429, 503))
+                 status_code=303, response_class=RedirectResponse, responses=refusals(400, 404, 409, 413, 429, 503),
+                 openapi_extra=accepts(WishIn, form=True))
     async def wish(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
         account = account_of(desk.ctx.keyring, token)
         if account is None:
             raise Problem(404, "claim_unknown", "this claim link is not known")
         _not_too_often(desk, account)
-        await desk.lanes.write(flow.wish, desk.ctx, account, timedelta(days=_days(raw)))
+        wanted = check(WishIn, _fields(request, raw))
+        await desk.lanes.write(flow.wish, desk.ctx, account, timedelta(days=wanted.days))
         return RedirectResponse(f"/claim/{token}?lang={_spoken(request, lang)}", 303)
 
     @router.get("/contract/{token}", response_class=HTMLResponse, operation_id="showContract",
@@ -54,14 +58,17 @@ def routes(desk: Desk) -> APIRouter:
         return HTMLResponse(found, headers=contract_page.DOCUMENT_HEADERS)
 
     @router.post("/contract/{token}", response_class=HTMLResponse, operation_id="signContractPaper",
-                 summary="Sign the document that was shown", responses=refusals(400, 404, 409, 413, 429, 503))
+                 summary="Sign the document that was shown", responses=refusals(400, 404, 409, 413, 429, 503),
+                 openapi_extra=accepts(SignIn, form=True))
     async def sign(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
-        paper, spoken, fields = _known(desk, token), _spoken(request, lang), _form(raw)
+        paper, spoken = _known(desk, token), _spoken(request, lang)
         _not_too_often(desk, paper)
-        if fields.get("agreed") != "yes":
-            return await _page(desk, token, spoken, "error_agree", 400)
         try:
-            await desk.lanes.write(flow.sign, desk.ctx, paper, fields.get("document", ""), actor="holder")
+            signed = check(SignIn, _fields(request, raw))
+        except Problem as error:
+            return await _page(desk, token, spoken, "error_agree", error.status)
+        try:
+            await desk.lanes.write(flow.sign, desk.ctx, paper, signed.document, actor="holder")
         except RuleError as error:
             told = "error_differs" if error.code == "document_differs" else "error_late"
             return await _page(desk, token, spoken, told, 409)
@@ -100,19 +107,15 @@ def _spoken(request: Request, lang: str | None) -> Language:
     return claim_page.language(lang, request.headers.get("accept-language", ""))
 
 
-def _form(raw: bytes) -> dict[str, str]:
+def _fields(request: Request, raw: bytes) -> dict[str, Any]:
+    """A form's fields, or those of a JSON object."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return loads(raw)
     try:
         fields = parse_qs(raw.decode("ascii"), strict_parsing=True, max_num_fields=4, errors="strict")
     except ValueError as error:
         raise Problem(400, "bad_body", "the form cannot be read") from error
     return {name: values[0] for name, values in fields.items()}
-
-
-def _days(raw: bytes) -> int:
-    days = _form(raw).get("days", "")
-    if not days.isascii() or not days.isdecimal() or not 0 < int(days[:6]) <= flow.LONGEST.days:
-        raise Problem(400, "bad_body", f"days: must be a whole number from 1 to {flow.LONGEST.days}")
-    return int(days)
 
 
 def _known(desk: Desk, token: str) -> str:

@@ -166,6 +166,19 @@ class ClaimIn(Body):
     ssh_public_key: PublicKey
 
 
+class WishIn(Body):
+    """For how long a contract is wished for. A form's fields are text, hence the number may be, too."""
+
+    days: Annotated[int, Field(ge=1, le=3660, strict=False)]
+
+
+class SignIn(Body):
+    """The document that was shown, and that the holder agrees to it."""
+
+    document: Document
+    agreed: Literal["yes"]
+
+
 B = TypeVar("B", bound=BaseModel)
 
 
