@@ -1,4 +1,4 @@
-"""Applies offers and sites: what a document says becomes so, in one transaction; what it does not mention stays."""
+"""Applies what documents say: it becomes so, in one transaction; what they do not mention stays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,20 +11,23 @@ from orchestrator.flows.effects import commit
 from orchestrator.flows.yaml_fields import BadDocument, Problem
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
-from orchestrator.store import journal, sites
+from orchestrator.lifecycle.price import Prices
+from orchestrator.lifecycle.programme import Programme
+from orchestrator.store import journal, price_lists, programmes, sites
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SINCE_EVER, Places, SiteRow
 from providers import registry
 from providers.protocol import SiteError
 
 Action = Literal["add", "change", "same"]
+What = Literal["offer", "site", "places", "keys", "programme", "prices"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One offer, site, list of places or pair of keys. `fields` are (name, before, after)."""
+    """One offer, site, list of places, pair of keys, programme or price list. `fields` are (name, before, after)."""
 
-    what: Literal["offer", "site", "places", "keys"]
+    what: What
     name: str
     action: Action
     fields: tuple[tuple[str, Any, Any], ...] = ()
@@ -47,7 +50,9 @@ def apply(ctx: Context, documents: Documents, dry_run: bool, actor: str = "opera
 def _twice(documents: Documents) -> None:
     """Two files may not say different things of one name; which of them would win?"""
     for what, names in (("offer", [offer.name for offer in documents.offers]),
-                        ("site", [site.name for site in documents.sites])):
+                        ("site", [site.name for site in documents.sites]),
+                        ("programme", [programme.name for programme in documents.programmes]),
+                        ("price list", [prices.name for prices in documents.prices])):
         for name in sorted(set(names)):
             if names.count(name) > 1:
                 raise RuleError("bad_document", f"{what} {name} is in more than one of the files")
@@ -73,6 +78,10 @@ def _put(tx: Tx, change: Change, write: object) -> None:
             sites.put(tx, write)
         case list():
             sites.put_places(tx, change.name, write)
+        case Programme():
+            programmes.put(tx, write)
+        case Prices():
+            price_lists.put(tx, write)
         case dict():
             sites.put_secrets(tx, change.name, write)
         case _:
@@ -93,7 +102,27 @@ def _plan(tx: Tx, documents: Documents) -> list[tuple[Change, object]]:
         problems += [*_unknown_offers(document, offers), *_bad_settings(document, found)]
     if problems:
         raise BadDocument(problems)
+    return plan + _people(tx, documents, offers)
+
+
+def _people(tx: Tx, documents: Documents, offers: set[str]) -> list[tuple[Change, object]]:
+    """Programmes and price lists. RuleError when a programme is for an offer that is not there."""
+    plan: list[tuple[Change, object]] = []
+    for programme in documents.programmes:
+        if programme.offer and programme.offer not in offers:
+            raise RuleError("bad_document", f"programme {programme.name}: there is no offer {programme.offer!r}: apply "
+                                            "it before, or in the same files")
+        known = programmes.get(tx, programme.name)
+        before = _fields(known) if known else None
+        plan.append((_change("programme", programme.name, before, _fields(programme)), programme))
+    for prices in documents.prices:
+        listed = price_lists.get(tx, prices.name)
+        plan.append((_change("prices", prices.name, _fields(listed) if listed else None, _fields(prices)), prices))
     return plan
+
+
+def _fields(written: Programme | Prices) -> dict[str, Any]:
+    return {one.name: getattr(written, one.name) for one in fields(written) if one.name != "name"}
 
 
 def _offer(tx: Tx, offer: Offer) -> Change:
@@ -178,7 +207,7 @@ def _plain(offer: Offer) -> dict[str, Any]:
     return {one.name: getattr(offer, one.name) for one in fields(Offer) if one.name != "name"}
 
 
-def _change(what: Literal["offer", "site", "places"], name: str, before: Mapping[str, Any] | None,
+def _change(what: What, name: str, before: Mapping[str, Any] | None,
             after: Mapping[str, Any]) -> Change:
     if before is None:
         return Change(what, name, "add", tuple((key, None, value) for key, value in after.items()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orchestrator.flows import clock
 from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
@@ -64,6 +65,7 @@ def claim(ctx: Context, account_id: str, public_key: str) -> Credential:
     account, kept = commit("claim.pin", ctx.store, lambda tx: _pin(ctx, tx, account_id, key))
     if kept is not None:
         return kept
+    account = clock.start(ctx, account)
     assert account.ends_at is not None
     site = ctx.sites.get(account.site)
     try:

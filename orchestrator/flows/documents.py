@@ -1,7 +1,7 @@
-"""Offers and sites as operators write them in YAML, checked field by field."""
+"""Offers and sites as operators write them in YAML, checked field by field; programmes are read beside them."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -9,6 +9,7 @@ from typing import Any
 
 from yaml.nodes import Node
 
+from orchestrator.flows.programme_documents import prices_of, programme_of
 from orchestrator.flows.yaml_fields import (
     BadDocument,
     Fields,
@@ -23,13 +24,20 @@ from orchestrator.flows.yaml_fields import (
     text,
     whole,
 )
+from orchestrator.flows.yaml_values import at_least as _at_least
+from orchestrator.flows.yaml_values import instant as _instant
+from orchestrator.flows.yaml_values import matching as _matching
+from orchestrator.flows.yaml_values import name as _name
+from orchestrator.flows.yaml_values import one_of as _one_of
+from orchestrator.flows.yaml_values import span as _span
 from orchestrator.lifecycle import sizes, times
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import MAX_DURATION, Offer, Tier
+from orchestrator.lifecycle.price import Prices
+from orchestrator.lifecycle.programme import Programme
 from providers import registry
 
 TIERS: Mapping[str, Tier] = {"hub": "hub", "city": "city", "edge": "edge"}
-_NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]{0,254}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -69,9 +77,12 @@ class Documents:
 
     offers: tuple[Offer, ...] = ()
     sites: tuple[SiteDocument, ...] = ()
+    programmes: tuple[Programme, ...] = ()
+    prices: tuple[Prices, ...] = ()
 
     def __add__(self, other: "Documents") -> "Documents":
-        return Documents(self.offers + other.offers, self.sites + other.sites)
+        return Documents(self.offers + other.offers, self.sites + other.sites, self.programmes + other.programmes,
+                         self.prices + other.prices)
 
 
 def read(written: str, file: str, kinds: Collection[str], now: datetime) -> Documents:
@@ -79,6 +90,8 @@ def read(written: str, file: str, kinds: Collection[str], now: datetime) -> Docu
     source = Source(file)
     offers: list[Offer] = []
     sites: list[SiteDocument] = []
+    programmes: list[Programme] = []
+    prices: list[Prices] = []
     for root in documents(written, file):
         top = Fields(source, root, "")
         for node, path in items(source, top.node_of("offers"), "offers"):
@@ -87,15 +100,24 @@ def read(written: str, file: str, kinds: Collection[str], now: datetime) -> Docu
         for node, path in items(source, top.node_of("sites"), "sites"):
             site = _site(Fields(source, node, path), kinds, now)
             sites += [site] if site else []
+        for node, path in items(source, top.node_of("programmes"), "programmes"):
+            programme = programme_of(Fields(source, node, path), now)
+            programmes += [programme] if programme else []
+        for node, path in items(source, top.node_of("prices"), "prices"):
+            listed = prices_of(Fields(source, node, path))
+            prices += [listed] if listed else []
         top.close()
     if not source.problems:
         source.problems += _twice(file, "offers", [offer.name for offer in offers])
         source.problems += _twice(file, "sites", [site.name for site in sites])
-        if not offers and not sites:
-            source.problems.append(Problem(file, 1, "", "says nothing: write `offers:` or `sites:` with a list"))
+        source.problems += _twice(file, "programmes", [programme.name for programme in programmes])
+        source.problems += _twice(file, "prices", [listed.name for listed in prices])
+        if not offers and not sites and not programmes and not prices:
+            source.problems.append(Problem(file, 1, "", "says nothing: write `offers:`, `sites:`, `programmes:` or "
+                                                        "`prices:` with a list"))
     if source.problems:
         raise BadDocument(source.problems)
-    return Documents(tuple(offers), tuple(sites))
+    return Documents(tuple(offers), tuple(sites), tuple(programmes), tuple(prices))
 
 
 def _twice(file: str, what: str, names: Sequence[str]) -> list[Problem]:
@@ -175,54 +197,6 @@ def _place(fields: Fields, now: datetime) -> Place | None:
 
 def _where(fields: Fields) -> Problem:
     return Problem(fields.source.file, fields.node.start_mark.line + 1, fields.path, "")
-
-
-def _name(node: Node) -> str:
-    value = text(node)
-    if len(value) > 40 or not _NAME.fullmatch(value):
-        raise RuleError("bad_field", f"{value!r} is not a name: at most 40 small letters, digits, - and .")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Node], str]:
-    def read_it(node: Node) -> str:
-        value = text(node)
-        if not pattern.fullmatch(value):
-            raise RuleError("bad_field", f"{value!r} is not {what}")
-        return value
-    return read_it
-
-
-def _one_of(names: Collection[str]) -> Callable[[Node], str]:
-    def read_it(node: Node) -> str:
-        value = text(node)
-        if value not in names:
-            raise RuleError("bad_field", f"{value!r} is not one of {', '.join(names)}")
-        return value
-    return read_it
-
-
-def _at_least(parse: Callable[[object], int], low: int, shown: str) -> Callable[[Node], int]:
-    def read_it(node: Node) -> int:
-        value = parse(raw(node))
-        if value < low:
-            raise RuleError("bad_field", f"{raw(node)} is less than {shown}")
-        return value
-    return read_it
-
-
-def _span(low: int, high: timedelta) -> Callable[[Node], timedelta]:
-    def read_it(node: Node) -> timedelta:
-        written = raw(node)
-        length = timedelta() if low == 0 and written == "0s" else times.span(written)
-        if length > high:
-            raise RuleError("bad_field", f"{written} is more than {times.show_span(high)}")
-        return length
-    return read_it
-
-
-def _instant(now: datetime) -> Callable[[Node], datetime]:
-    return lambda node: times.parse(raw(node), now)
 
 
 def _cpu(node: Node) -> int:

@@ -19,7 +19,7 @@ VARIABLE = "TENURE_FAILPOINT"
 
 NAMES: frozenset[str] = frozenset({
     "redeem.commit",
-    "claim.pin", "claim.issue", "claim.keep",
+    "claim.pin", "claim.clock", "claim.issue", "claim.keep",
     "provision.begin", "provision.arm", "provision.up", "provision.open", "provision.settle", "provision.active",
     "provision.failed", "provision.later",
     "warn.notice", "warn.save", "warn.later",
@@ -36,6 +36,9 @@ NAMES: frozenset[str] = frozenset({
     "notify.claim", "notify.send", "notify.save",
     "orphans.fence", "orphans.clean", "orphans.journal",
     "apply.commit",
+    "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
+    "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",
+    "subsidy.decide",
 })
 """Every side effect there is. A call that is not in here is refused at run time and by a test."""
 

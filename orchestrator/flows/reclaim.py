@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.flows import certificate
+from orchestrator.flows import certificate, entitlement
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
@@ -114,7 +114,7 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], sit
     capacity.release(tx, account.id)
     never_usable = account.starts_at is None
     if never_usable:
-        _give_back(tx, account)
+        _give_back(tx, account, now)
     if account.contract is not None:
         _end_contract(tx, account)
     journal.write(tx, "account.reclaimed", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
@@ -123,11 +123,12 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], sit
                {**facts(account), "reclaimed_at": text(now), "voucher_restored": never_usable})
 
 
-def _give_back(tx: Tx, account: Account) -> None:
+def _give_back(tx: Tx, account: Account, now: datetime) -> None:
     """It never became usable and is shown empty: now, and not before, the voucher may be redeemed again."""
     redeemed = redemptions.by_account(tx, account.id)
     if redeemed is not None and redeemed.voucher is not None:
         vouchers.restore(tx, redeemed.voucher)
+        entitlement.give_back(tx, account.id, now)
 
 
 def _end_contract(tx: Tx, account: Account) -> None:

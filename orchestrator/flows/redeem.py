@@ -4,10 +4,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
-from orchestrator.flows import claim, placement
+from orchestrator.flows import claim, entitlement, placement
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
+from orchestrator.flows.entitlement import Under
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
@@ -39,6 +41,12 @@ class Redeem:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     ssh_public_key: str | None = None
+    programme: str | None = None
+    """The voucher's programme; a trusted sender's payload decides it, another's may only repeat it."""
+    amount: Decimal | None = None
+    """What the voucher is worth, in the programme's unit; trusted senders only."""
+    account: str | None = None
+    """The account whose contract's bill a cash voucher comes off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ def redeem(ctx: Context, sender: Sender, request: Redeem) -> Accepted:
     """Remember the event, lock the voucher, hold a place, write the account; or RuleError and nothing of it.
 
     Codes: event_reused (same id, another body), voucher_*, offer_unknown, offer_missing, offer_mismatch, bad_hours,
-    bad_key, no_capacity.
+    bad_key, no_capacity; for a voucher of a programme also those of `entitlement`.
     """
     key = claim.checked_key(request.ssh_public_key) if request.ssh_public_key else None
     account = commit("redeem.commit", ctx.store, lambda tx: _redeem(ctx, tx, sender, request, key))
@@ -72,14 +80,23 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
         return _again(earlier, request)
     now, id = ctx.clock(), new_id()
     digest = vouchers.digest(ctx.keyring, sender.id, request.voucher)
-    event = Redemption(request.event, sender.id, request.body_hash, digest, id, now)
+    under = entitlement.find(tx, sender, request, digest)
+    billed = under.billed if under is not None else None
+    # A cash voucher makes no account: it must never be taken for the one that the account was made for.
+    event = Redemption(request.event, sender.id, request.body_hash, None if billed else digest, billed or id, now)
     if not redemptions.remember(tx, event):
         first = redemptions.find(tx, sender.id, request.event)
         assert first is not None
         return _again(first, request)
-    offer = _lock_voucher(tx, sender, request, digest, now)
+    offer = _lock_voucher(tx, sender, request, digest, now, under)
+    holder = holders.put(tx, sender.id, request.holder)
+    if under is not None:
+        entitlement.take(ctx, tx, under, sender, request.holder, holder, billed or id, now, f"redeem/{id}")
+    if billed is not None:
+        return billed
+    assert offer is not None
     account = _place(ctx, tx, request, offer, id, now)
-    accounts.add(tx, account, sender=sender.id, holder=holders.put(tx, sender.id, request.holder))
+    accounts.add(tx, account, sender=sender.id, holder=holder)
     if key is not None:
         claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
     journal.write(tx, "account.requested", id, f"sender:{sender.id}", site=account.site, offer=offer.name,
@@ -93,18 +110,28 @@ def _again(earlier: Redemption, request: Redeem) -> str:
     return earlier.account
 
 
-def _lock_voucher(tx: Tx, sender: Sender, request: Redeem, digest: str, now: datetime) -> Offer:
+def _lock_voucher(tx: Tx, sender: Sender, request: Redeem, digest: str, now: datetime,
+                  under: Under | None) -> Offer | None:
+    """What an account of this voucher gets; None for one that makes no account."""
+    named = request.offer or (under.programme.offer if under is not None else None)
     if sender.trusts == "codes":
         voucher = vouchers.redeem(tx, digest, now)
         if request.offer is not None and request.offer != voucher.offer:
             raise RuleError("offer_mismatch", f"this voucher is for {voucher.offer!r}, not for {request.offer!r}")
-        return placement.offer_named(tx, voucher.offer)
-    if request.offer is None:
+        named = voucher.offer
+    elif named is None:
         raise RuleError("offer_missing", "the payload names no offer")
-    offer = placement.offer_named(tx, request.offer)
-    told = Voucher(digest, offer.name, VoucherState.ISSUED, request.valid_from or now, request.valid_until or ALWAYS)
-    vouchers.take(tx, told, sender.id, now)
-    return offer if request.hours is None else replace(offer, duration=_duration(request.hours))
+    else:
+        told = Voucher(digest, named, VoucherState.ISSUED, request.valid_from or now, request.valid_until or ALWAYS)
+        vouchers.take(tx, told, sender.id, now)
+    if under is not None:
+        if named != under.programme.offer:
+            raise RuleError("offer_mismatch", f"programme {under.programme.name} is for {under.programme.offer!r}, not "
+                                              f"for {named!r}")
+        return None if under.billed else entitlement.offer_of(tx, under)
+    offer = placement.offer_named(tx, named)
+    return offer if request.hours is None or sender.trusts == "codes" else replace(
+        offer, duration=_duration(request.hours))
 
 
 def _duration(hours: int) -> timedelta:

@@ -28,6 +28,11 @@ class Holder:
     kind: HolderKind
     email: str
     entity: str | None = None
+    categories: tuple[str, ...] = ()
+    """What programmes sort holders by, as the sender says it: an industry, a cluster."""
+    city: str | None = None
+    attestations: tuple[str, ...] = ()
+    """What the holder has declared, by the names that programmes ask for."""
 
 
 def credit_code(text: str) -> str:

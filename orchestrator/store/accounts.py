@@ -55,6 +55,14 @@ def record(tx: Tx, id: str) -> AccountRecord:
     return record_of(row)
 
 
+def held_before(tx: Tx, holder: str) -> bool:
+    """Whether the holder has, or has had, an account that was or may become usable."""
+    gone = sorted(state.value for state in (State.FAILED, State.RECLAIMING, State.RECLAIMED))
+    found = tx.execute(sa.select(_table.c.id).where(_table.c.holder == holder, sa.or_(
+        _table.c.starts_at.is_not(None), _table.c.state.not_in(gone))).limit(1))
+    return found.first() is not None
+
+
 @overload
 def save(tx: Tx, account: Account, was: Claimed, *, release: bool) -> Claimed: ...
 @overload

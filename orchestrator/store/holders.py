@@ -21,6 +21,11 @@ def ref(tx: Tx, sender: str, id: str) -> str:
     return "h" + keyring(tx).mac("holder", f"{sender}\n{id}").hex()[:24]
 
 
+def entity_ref(tx: Tx, code: str) -> str:
+    """What stands for an entity, by its unified social credit code, wherever sums are kept."""
+    return "e" + keyring(tx).mac("entity", code).hex()[:24]
+
+
 def put(tx: Tx, sender: str, holder: Holder) -> str:
     """Keep what is known of a holder now; answers the reference for `accounts.add`."""
     found = ref(tx, sender, holder.id)
@@ -35,7 +40,8 @@ def get(tx: Tx, ref: str) -> Holder | None:
     if row is None or row.sealed is None:
         return None
     plain = json.loads(keyring(tx).unseal(row.sealed, _place(ref)))
-    return Holder(**plain | {"kind": HolderKind(plain["kind"])})
+    lists = {name: tuple(plain.get(name, ())) for name in ("categories", "attestations")}
+    return Holder(**plain | lists | {"kind": HolderKind(plain["kind"])})
 
 
 def erase(tx: Tx, sender: str, id: str, at: datetime) -> str:

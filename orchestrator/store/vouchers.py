@@ -40,6 +40,11 @@ def digest(keys: Keyring, sender: str, code: str) -> str:
     return keys.mac("voucher", f"{sender}\n{code.strip()}").hex()
 
 
+def digest_here(tx: Tx, sender: str, code: str) -> str:
+    """The same, with the keyring of this transaction's store."""
+    return digest(keyring(tx), sender, code)
+
+
 def new_code() -> str:
     """A code of 122 random bits in letters that are not confused when read aloud."""
     return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))

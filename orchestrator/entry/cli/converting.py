@@ -46,7 +46,7 @@ def convert(
 
         account = chosen.select(ctx, Choice(ids=[id]), 1)[0].account
         end = None if until == "open" else output.when(until, ctx.clock())
-        asked = flow.Ask(contract, id, offer or account.offer.name, end, _digest(document))
+        asked = flow.Ask(contract, id, offer or account.offer.name, end, digest_of(document))
         changes = _preview(ctx, account, asked.offer)
         if not json:
             show_changes(changes)
@@ -115,7 +115,8 @@ def show_changes(changes: "Sequence[Difference]") -> None:
         output.say("nothing would change")
 
 
-def _digest(document: str) -> str:
+def digest_of(document: str) -> str:
+    """The SHA-256 of a file, or the one that was given in hex."""
     if re.fullmatch(r"[0-9a-f]{64}", document):
         return document
     file = Path(document)

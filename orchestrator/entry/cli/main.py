@@ -10,10 +10,13 @@ import typer
 
 from orchestrator.entry.cli import (
     account,
+    contract,
     doctor,
+    draw,
     failures,
     opening,
     output,
+    programme,
     proof,
     reap,
     redeem,
@@ -22,6 +25,7 @@ from orchestrator.entry.cli import (
     setup,
     site,
     stack,
+    subsidy,
     token,
     voucher,
 )
@@ -37,7 +41,8 @@ for part in (setup, redeem, reap, serve, doctor):
     part.add_to(app)
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
                    ("token", token), ("journal", proof.journal), ("certificate", proof.certificate),
-                   ("holder", proof.holder)):
+                   ("holder", proof.holder), ("programme", programme), ("draw", draw),
+                   ("contract", contract), ("subsidy", subsidy)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 1000
 
+Categories = Annotated[list[str] | None, typer.Option("--category", help="A category of the holder; repeatable.")]
+City = Annotated[str | None, typer.Option("--city", help="The holder's city, as programmes write it.")]
+Attested = Annotated[list[str] | None, typer.Option("--attest", help="What the holder has declared; repeatable.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Put it at the top of the tree."""
@@ -39,6 +43,10 @@ def redeem(
     entity: Annotated[str | None, typer.Option(help="Unified social credit code (统一社会信用代码).")] = None,
     offer: Annotated[str | None, typer.Option(help="The offer, where the code does not say it.")] = None,
     hours: Annotated[int | None, typer.Option(help="Hours, for senders whose payload is trusted.")] = None,
+    programme: Annotated[str | None, typer.Option(help="Its programme, where the code does not say it.")] = None,
+    amount: Annotated[str | None, typer.Option(help="What it is worth, for senders whose payload is trusted.")] = None,
+    account: Annotated[str | None, typer.Option(help="Whose contract's bill a cash voucher comes off.")] = None,
+    category: Categories = None, city: City = None, attest: Attested = None,
     key: Annotated[Path | None, typer.Option(help="The holder's public SSH key, to claim with later.")] = None,
     wait: Annotated[str | None, typer.Option(help="Wait so long until it is usable, such as 60s.")] = None,
     json: Json = False,
@@ -48,12 +56,15 @@ def redeem(
     lines = output.lines_of(code, 1)
     public = _public_key(key) if key else None
     data: dict[str, object] = {"voucher": lines[0], "offer": offer, "hours": hours, "ssh_public_key": public,
-            "holder": {"id": holder_id, "name": holder_name, "kind": kind, "email": email, "entity": entity}}
+            "programme": programme, "amount": amount, "account": account,
+            "holder": {"id": holder_id, "name": holder_name, "kind": kind, "email": email, "entity": entity,
+                       "categories": category or [], "city": city, "attestations": attest or []}}
     with opened() as ctx:
         with ctx.store.read() as tx:
             owner = sender_named(tx, sender)
-        if hours is not None and owner.trusts != "payload":
-            raise CommandError(f"--hours is not for sender {sender}: its vouchers say how long", USAGE)
+        given = "hours" if hours is not None else "amount" if amount is not None else None
+        if given is not None and owner.trusts != "payload":
+            raise CommandError(f"--{given} is not for sender {sender}: its vouchers say it", USAGE)
         accepted = _redeem(ctx, owner, _checked(data))
         state, why = _await(ctx, accepted.account, patience)
     output.answer(json, {"account": accepted.account, "claim_url": accepted.claim_url, "state": state},
@@ -82,7 +93,7 @@ def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
     from orchestrator.flows.redeem import redeem
     from orchestrator.store import journal
 
-    said = jsonlib.dumps(data.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    said = jsonlib.dumps(_said(data), sort_keys=True, ensure_ascii=False)
     body_hash = hashlib.sha256(said.encode()).hexdigest()
     try:
         accepted = redeem(ctx, sender, data.told(_event(ctx, sender, data.voucher), body_hash))
@@ -94,6 +105,17 @@ def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
     with ctx.store.write() as tx:
         journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor())
     return accepted
+
+
+def _said(data: "VoucherIn") -> dict[str, object]:
+    """What was said, in the form that redemptions by hand have always been remembered in."""
+    plain = data.model_dump(mode="json")
+    for name in ("programme", "amount", "account"):
+        if plain[name] is None:
+            del plain[name]
+    plain["holder"] = {name: value for name, value in plain["holder"].items()
+                       if value or name not in ("categories", "city", "attestations")}
+    return plain
 
 
 def _event(ctx: "Context", sender: "Sender", code: str) -> str:

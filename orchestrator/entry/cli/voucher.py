@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,12 +14,15 @@ from orchestrator.lifecycle import times
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
+    from orchestrator.lifecycle.programme import Programme as Programme_
     from orchestrator.store.engine import Tx
     from orchestrator.store.senders import Sender as Sender_
 
 app = typer.Typer(help="Vouchers (算力券) whose codes Tenure knows.")
 
-Offer = Annotated[str, typer.Option("--offer", help="What an account of these vouchers gets.")]
+Offer = Annotated[str | None, typer.Option("--offer", help="What an account of these vouchers gets.")]
+Programme = Annotated[str | None, typer.Option("--programme", help="Vouchers of this programme, instead of --offer.")]
+Worth = Annotated[str | None, typer.Option("--worth", help="What each is worth in it: hours, or yuan.")]
 Sender = Annotated[str | None, typer.Option("--sender", help="Whose platform redeems them; the only one if left out.")]
 From = Annotated[str, typer.Option("--from", help="Redeemable from then on.")]
 Until = Annotated[str | None, typer.Option("--until", help="Redeemable before then.")]
@@ -30,36 +34,38 @@ BATCH = 1000
 
 
 @app.command(epilog="Example: tenure voucher issue --offer starter --valid-for 90d --count 3 > codes")
-def issue(offer: Offer, sender: Sender = None, until: Until = None, valid_for: For = None, valid_from: From = "now",
+def issue(offer: Offer = None, programme: Programme = None, worth: Worth = None, sender: Sender = None,
+          until: Until = None, valid_for: For = None, valid_from: From = "now",
           count: Annotated[int, typer.Option("--count", "-n", min=1, max=MOST)] = 1, json: Json = False) -> None:
     """Make new codes and print them, once, one on each line."""
     from orchestrator.store import vouchers
 
     codes = [vouchers.new_code() for _ in range(count)]
-    put = Put(sender, offer, valid_from, until, valid_for, "voucher.issued")
+    put = Put(sender, offer or "", valid_from, until, valid_for, "voucher.issued", programme, worth)
     with opened() as ctx:
         try:
             _put(ctx, put, codes)
         finally:
             if written := codes[:put.written]:
                 # Those written before something failed are good, and nobody could read them again.
-                output.answer(json, {"codes": written, "sender": put.sender, "offer": offer, "valid_from": put.start,
-                                     "valid_until": put.end}, *written)
+                output.answer(json, {"codes": written, "sender": put.sender, "offer": put.offer,
+                                     "valid_from": put.start, "valid_until": put.end} | put.told, *written)
     if not json:
-        output.note(f"{output.count(count, 'voucher')} of {put.sender} for {offer}, valid {output.shown(put.start)} "
+        output.note(f"{output.count(count, 'voucher')} of {put.sender} for {put.what}, valid {output.shown(put.start)} "
                     f"until {output.shown(put.end)}; the codes are shown only now")
 
 
 @app.command("import", epilog="Example: tenure voucher import --offer starter --until 2027-12-31 codes")
-def import_(codes: Codes, offer: Offer, sender: Sender = None, until: Until = None, valid_for: For = None,
+def import_(codes: Codes, offer: Offer = None, programme: Programme = None, worth: Worth = None,
+            sender: Sender = None, until: Until = None, valid_for: For = None,
             valid_from: From = "now", json: Json = False) -> None:
     """Take over codes made elsewhere; those already known stay as they are."""
     read = output.lines_of(codes, MOST)
-    put = Put(sender, offer, valid_from, until, valid_for, "voucher.imported")
+    put = Put(sender, offer or "", valid_from, until, valid_for, "voucher.imported", programme, worth)
     with opened() as ctx:
         _put(ctx, put, read)
-    output.answer(json, {"read": len(read), "new": put.new, "sender": put.sender, "offer": offer,
-                         "valid_from": put.start, "valid_until": put.end},
+    output.answer(json, {"read": len(read), "new": put.new, "sender": put.sender, "offer": put.offer,
+                         "valid_from": put.start, "valid_until": put.end} | put.told,
                   f"{put.new} new vouchers of {len(read)} read, valid {output.shown(put.start)} until "
                   f"{output.shown(put.end)}")
 
@@ -74,16 +80,33 @@ class Put:
     until: str | None
     valid_for: str | None
     action: str
+    programme: str | None = None
+    worth: str | None = None
+    each: Decimal = Decimal(0)
     start: datetime | None = None
     end: datetime | None = None
     written: int = 0
     new: int = 0
 
+    @property
+    def told(self) -> dict[str, str | None]:
+        """What a programme adds to the answer."""
+        return {} if self.programme is None else {"programme": self.programme, "worth": self.worth}
+
+    @property
+    def what(self) -> str:
+        """What the vouchers are for."""
+        return self.offer if self.programme is None else f"{self.programme}, {self.worth} each"
+
 
 def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
     """Write the codes, batch by batch."""
-    from orchestrator.store import journal, sites, vouchers
+    from orchestrator.store import journal
 
+    if (put.offer == "") == (put.programme is None):
+        raise CommandError("say either --offer or --programme", USAGE)
+    with ctx.store.read() as tx:
+        programme = _programme(tx, put)
     put.start, put.end = _validity(put, ctx.clock())
     with output.progress("writing vouchers", len(codes)) as shown:
         for at in range(0, len(codes), BATCH):
@@ -92,13 +115,41 @@ def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
                 owner = owner_of(tx, put.sender)
                 if owner.trusts != "codes":
                     raise CommandError(f"sender {owner.name} owns its codes itself (--trusts payload)")
-                if sites.get_offer(tx, put.offer) is None:
-                    raise CommandError(f"there is no offer {put.offer!r}: `tenure apply` it first")
-                fresh = vouchers.import_(tx, owner.id, put.offer, some, put.start, put.end)
+                fresh = _written(tx, owner.id, put, programme, some)
                 journal.write(tx, put.action, owner.id, actor(), offer=put.offer, count=fresh, valid_from=put.start,
                               valid_until=put.end)
             put.sender, put.written, put.new = owner.name, put.written + len(some), put.new + fresh
             shown.step(len(some))
+
+
+def _programme(tx: "Tx", put: Put) -> "Programme_ | None":
+    """The programme, and what each voucher of it is worth; None where an offer is named."""
+    if put.programme is None:
+        return None
+    from orchestrator.flows.entitlement import named
+    from orchestrator.lifecycle import programme as rules
+    from orchestrator.lifecycle.money import yuan
+
+    found = named(tx, put.programme)
+    worth = rules.worth(found, yuan(put.worth) if put.worth is not None else None)
+    put.offer, put.worth = found.offer, found.show(worth)
+    put.each = worth
+    if put.until is None and put.valid_for is None:
+        put.valid_for = f"{int(found.valid_for.total_seconds())}s"
+    return found
+
+
+def _written(tx: "Tx", owner: str, put: Put, programme: "Programme_ | None", some: list[str]) -> int:
+    from orchestrator.flows import entitlement
+    from orchestrator.store import sites, vouchers
+
+    assert put.start is not None
+    assert put.end is not None
+    if programme is not None:
+        return entitlement.issue(tx, owner, programme, some, put.each, put.start, put.end)
+    if sites.get_offer(tx, put.offer) is None:
+        raise CommandError(f"there is no offer {put.offer!r}: `tenure apply` it first")
+    return vouchers.import_(tx, owner, put.offer, some, put.start, put.end)
 
 
 def _validity(put: Put, now: datetime) -> tuple[datetime, datetime]:

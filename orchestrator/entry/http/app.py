@@ -4,7 +4,18 @@ import logging
 
 from fastapi import FastAPI
 
-from orchestrator.entry.http import accounts, acts, claims, documents, health, hooks, problems, proofs, refusals
+from orchestrator.entry.http import (
+    accounts,
+    acts,
+    claims,
+    contracts,
+    documents,
+    health,
+    hooks,
+    problems,
+    proofs,
+    refusals,
+)
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
 from orchestrator.entry.http.lanes import give_way
@@ -22,7 +33,7 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
-    for room in (hooks, accounts, acts, proofs, claims):
+    for room in (hooks, accounts, acts, proofs, claims, contracts):
         app.include_router(room.routes(shared))
     app.include_router(health.routes(shared, meters))
     problems.install(app)

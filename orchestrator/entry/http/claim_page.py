@@ -41,6 +41,15 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """What the page says of a contract: `may` be asked for, is `wished` for, or lies at `url` as a `draft` to sign."""
+
+    state: Literal["may", "wished", "draft"]
+    url: str = ""
+    days: tuple[int, ...] = (30, 90, 180, 365)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What the page shows of an account."""
 
@@ -56,6 +65,7 @@ class View:
     images: tuple[str, ...]
     models: tuple[str, ...]
     connection: Connection | None
+    conversion: Conversion | None = None
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from orchestrator.entry.http import claim_page
 from orchestrator.entry.http.claim_page import Language, View
+from orchestrator.entry.http.contracts import conversion_of
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
@@ -139,6 +141,7 @@ async def _page(desk: Desk, token: str, lang: Language, told: str | None = None,
             raise
         return HTMLResponse(claim_page.render(None, lang, ""), 404, dict(claim_page.headers()))
     shown = _view(desk, account, credential, lang)
+    shown = replace(shown, conversion=await desk.lanes.read(conversion_of, desk.ctx, account))
     headers = dict(claim_page.headers()) | (refusal.headers if refusal else {})
     return HTMLResponse(claim_page.render(shown, lang, f"/claim/{token}", told, detail),
                         refusal.status if refusal else 200, headers)

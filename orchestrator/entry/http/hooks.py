@@ -123,7 +123,7 @@ def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
 
 
 def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
-    theirs = given & {"hours", "valid_from", "valid_until"}
+    theirs = given & {"hours", "valid_from", "valid_until", "amount"}
     if theirs and sender.trusts != "payload":
         raise Problem(400, "bad_body", f"data.{min(theirs)}: is not this sender's to say: the voucher says it")
 

@@ -14,7 +14,7 @@ from orchestrator.entry.http.problems import Problem
 MAX_BODY = 64 * 1024
 log = logging.getLogger("tenure.access")
 
-_CLAIM_PATH = re.compile(r"/claim/[^/?\s\"]+")
+_CLAIM_PATH = re.compile(r"/(claim|contract)/[^/?\s\"]+")
 _QUERY = re.compile(r"\?[^\s\"]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -41,7 +41,7 @@ RawBody = Annotated[bytes, Depends(read_body)]
 
 def hide(path: str) -> str:
     """A path without what opens an account (claim tokens, queries) and without what would forge a line of a log."""
-    return _CONTROL.sub("?", _QUERY.sub("", _CLAIM_PATH.sub("/claim/…", path)))
+    return _CONTROL.sub("?", _QUERY.sub("", _CLAIM_PATH.sub(r"/\1/…", path)))
 
 
 class HideClaims(logging.Filter):

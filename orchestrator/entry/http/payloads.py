@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -51,11 +52,20 @@ def _end(value: object) -> datetime:
     return OPEN_END if value == "open" else _instant(value)
 
 
+def _amount(value: object) -> Decimal:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", value):
+        raise ValueError("must be a string such as \"5000.00\", with at most two places")
+    return Decimal(value)
+
+
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
 End = Annotated[datetime, BeforeValidator(_end, json_schema_input_type=str),
                 Field(description="an instant with its offset, or `open`")]
 Entity = Annotated[str, StringConstraints(max_length=18), AfterValidator(_entity)]
 Hours = Annotated[int, Field(ge=1, le=366 * 24, strict=True)]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Words = Annotated[tuple[Word, ...], Field(strict=False, max_length=32)]
+Amount = Annotated[Decimal, BeforeValidator(_amount, json_schema_input_type=str)]
 Why = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Document = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256, in hex")]
 
@@ -74,10 +84,18 @@ class HolderIn(Body):
     kind: Annotated[HolderKind, Field(strict=False)]
     email: Mail
     entity: Entity | None = Field(default=None, description="unified social credit code (统一社会信用代码)")
+    categories: Words = Field(default=(), description="what programmes sort holders by: an industry, a cluster")
+    city: Word | None = None
+    attestations: Words = Field(default=(), description="what the holder has declared, by the programmes' words")
+
+    def holder(self) -> Holder:
+        """The same as the flows know it."""
+        return Holder(**self.model_dump())
 
 
 class VoucherIn(Body):
-    """What was redeemed. `hours`, `valid_from` and `valid_until` only from a sender that is trusted with them."""
+    """What was redeemed. `hours`, `amount`, `valid_from` and `valid_until` only from a sender that is trusted with
+    them."""
 
     voucher: VoucherCode
     holder: HolderIn
@@ -86,12 +104,16 @@ class VoucherIn(Body):
     hours: Hours | None = None
     valid_from: Instant | None = None
     valid_until: Instant | None = None
+    programme: OfferName | None = None
+    amount: Amount | None = Field(default=None, description="what the voucher is worth: yuan or resource-hours")
+    account: AccountId | None = Field(default=None, description="whose contract's bill a cash voucher comes off")
 
     def told(self, event: str, body_hash: str) -> Redeem:
         """As the flow takes it."""
-        return Redeem(event=event, body_hash=body_hash, voucher=self.voucher, holder=Holder(**self.holder.model_dump()),
+        return Redeem(event=event, body_hash=body_hash, voucher=self.voucher, holder=self.holder.holder(),
                       offer=self.offer, hours=self.hours, valid_from=self.valid_from, valid_until=self.valid_until,
-                      ssh_public_key=self.ssh_public_key)
+                      ssh_public_key=self.ssh_public_key, programme=self.programme, amount=self.amount,
+                      account=self.account)
 
 
 class VoucherRedeemed(Body):
@@ -142,6 +164,19 @@ class ClaimIn(Body):
     """The holder's own public key; the private one never leaves them."""
 
     ssh_public_key: PublicKey
+
+
+class WishIn(Body):
+    """For how long a contract is wished for. A form's fields are text, hence the number may be, too."""
+
+    days: Annotated[int, Field(ge=1, le=3660, strict=False)]
+
+
+class SignIn(Body):
+    """The document that was shown, and that the holder agrees to it."""
+
+    document: Document
+    agreed: Literal["yes"]
 
 
 B = TypeVar("B", bound=BaseModel)

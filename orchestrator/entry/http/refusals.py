@@ -16,7 +16,12 @@ _STATUS = {
     "not_found": 404, "event_reused": 409, "no_capacity": 503, "offer_unknown": 422, "offer_mismatch": 422,
     "offer_missing": 422, "voucher_unknown": 422, "voucher_void": 422, "voucher_expired": 422,
     "voucher_not_yet_valid": 422, "voucher_used": 409, "key_taken": 409, "not_ready": 409,
-}
+} | dict.fromkeys((
+    "programme_unknown", "programme_differs", "programme_not_yet", "programme_over", "worth_missing",
+    "worth_out_of_range", "holder_kind", "holder_category", "holder_city", "attestation_missing", "entity_missing",
+    "not_first_use", "not_the_winner", "cap_reached", "pool_empty", "contract_needed", "no_account_made",
+    "resource_missing",
+), 422)
 _RETRY = {"no_capacity": 60, "not_ready": 2}
 
 

@@ -1,0 +1,53 @@
+"""The document of a contract, in Chinese and English, as one page of HTML that prints on A4."""
+
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from orchestrator.lifecycle import money
+from orchestrator.lifecycle.holder import Holder
+from orchestrator.lifecycle.offer import Offer
+from orchestrator.lifecycle.paper import Paper
+from orchestrator.lifecycle.sizes import show_rate, show_size
+
+FOLDER = Path(__file__).resolve().parents[2] / "templates" / "contracts"
+
+
+@cache
+def pages() -> jinja2.Environment:
+    """The templates of contracts; an undefined name is an error."""
+    return jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
+                              autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def render(paper: Paper, holder: Holder, offer: Offer, site: str, where: tzinfo) -> bytes:
+    """The document: what is signed is exactly these bytes."""
+    page = pages().get_template("contract.html.j2").render(
+        paper=paper, holder=holder, offer=offer, site=site, terms=shown(paper.terms), memory=show_size(offer.memory),
+        storage=show_size(offer.storage), rate=show_rate(offer.rate), egress=show_size(offer.egress),
+        cores=f"{offer.cpu_milli / 1000:g}", begins=_date(datetime.fromisoformat(paper.terms["begins_at"]), where),
+        ends=_date(paper.ends_at, where), style=(FOLDER / "contract.css").read_text("utf-8"))
+    return page.encode()
+
+
+def shown(terms: dict[str, Any]) -> dict[str, Any]:
+    """The price as people read it."""
+    return {
+        **terms, "hours": f"{Decimal(terms['hours']):,.2f}", "base": f"{Decimal(terms['base']):,.2f}",
+        "price": f"{Decimal(terms['price']):,.2f}", "class_discount": _percent(terms["class_discount"]),
+        "long_discount": _percent(terms["long_discount"]),
+        "lines": [{"resource": line["resource"], "units": f"{Decimal(line['units']):,.2f}",
+                   "per_hour": f"{money.to_fen(Decimal(line['per_hour'])):,.2f}",
+                   "amount": f"{Decimal(line['amount']):,.2f}"} for line in terms["lines"]]}
+
+
+def _percent(share: str) -> str:
+    return f"{(Decimal(share) * 100).normalize():f} %"
+
+
+def _date(at: datetime, where: tzinfo) -> str:
+    return f"{at.astimezone(where):%Y-%m-%d %H:%M} ({where})"

@@ -1,0 +1,119 @@
+"""Programmes, vouchers of them and the weekly draw, at the command line, from files to the redeemed account."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.entry.cli_home import Home, made
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TRIAL = """\
+programmes:
+  - name: trial-week
+    benefit: trial
+    offer: trial
+    hours: {from: 24, to: 96}
+    offered_weekly: 96
+    pool: {vouchers: 3, per: week}
+    cap: {vouchers: 1, per: week}
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """One installation with a programme."""
+    home = made(tmp_path_factory.mktemp("people"))
+    applied = home("apply", "-f", home.write("programme.yaml", TRIAL))
+    assert (applied.code, applied.out) == (0, "programme trial-week: new\n"), applied.err
+    return home
+
+
+def entered(home: Home, draw: str, nth: int) -> tuple[int, str]:
+    said = home("draw", "enter", draw, "--holder-id", f"u-{nth}", "--holder-name", "某某", "--email", "a@example.com")
+    return said.code, said.err
+
+
+def test_every_example_is_applied(tmp_path: Path) -> None:
+    """Together with the offers that they are for; a second time nothing changes."""
+    home = made(tmp_path)
+    files = [word for file in (EXAMPLES / "offers.yaml", *sorted((EXAMPLES / "programmes").glob("*.yaml")))
+             for word in ("-f", str(file))]
+    first = home("apply", *files)
+    assert first.code == 0, first.err
+    again = home("apply", *files).out.splitlines()
+    assert len(again) == 3 + 4 + 1 + 5 + 1
+    assert all(line.endswith("as it was") for line in again)
+
+
+def test_a_programme_is_shown_with_its_pool(home: Home) -> None:
+    """What is given and what is left."""
+    assert home("programme", "show", "trial-week", "--json").json["given"] == "0 h"
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("to: 96", "to: 12", "programme.yaml:5: programmes[0].hours: `from` 24 is more than `to` 12"),
+    ("benefit: trial", "benefit: gift", "programme.yaml:3: programmes[0].benefit: 'gift' is not one of"),
+    ("per: week}\n    cap", "per: decade}\n    cap", "programme.yaml:7: programmes[0].pool.per: 'decade' is not"),
+    ("cap: {vouchers: 1, per: week}", "cap: {per: week}", "programme.yaml:8: programmes[0].cap: limits nothing"),
+    ("offer: trial", "offer: other", "programme trial-week: there is no offer 'other'"),
+])
+def test_a_bad_programme_names_its_line(home: Home, old: str, new: str, message: str) -> None:
+    """Or, for what is not in the file, the programme."""
+    said = home("apply", "-f", home.write("programme.yaml", TRIAL.replace(old, new)))
+    assert (said.code, message in said.err) == (1, True), said.err
+
+
+def test_a_voucher_of_a_programme_is_issued_and_redeemed(home: Home) -> None:
+    """Its worth is the programme's business; the second of an entity in a week names the rule."""
+    short = home("voucher", "issue", "--programme", "trial-week", "--worth", "23")
+    assert "24 h to 96 h, not 23 h" in short.err
+    codes = home("voucher", "issue", "--programme", "trial-week", "--worth", "24", "-n", "2").out.split()
+    who = ("--sender", "portal", "--holder-id", "x-1", "--holder-name", "某大学", "--email", "a@example.edu.cn")
+    assert home("redeem", *who, home.write("one", codes[0])).code == 0
+    second = home("redeem", *who, home.write("two", codes[1]))
+    assert (second.code, "at most 1 vouchers for one entity" in second.err) == (1, True)
+    assert home("programme", "check").code == 0
+
+
+def test_a_draw_from_opening_to_a_verified_result(home: Home, tmp_path: Path) -> None:
+    """Opened, entered, closed by time, committed, run, checked by anyone from the file alone."""
+    assert "at least 96 h" in home("draw", "open", "w0", "--programme", "trial-week", "--closes", "+1h",
+                                   "--vouchers", "3x24").err
+    assert home("draw", "open", "w1", "--programme", "trial-week", "--closes", "+3s", "--vouchers", "4x24").code == 0
+    assert [entered(home, "w1", nth)[0] for nth in (1, 2, 3, 4, 5)] == [0] * 5
+    assert "entered already" in entered(home, "w1", 5)[1]
+    result = tmp_path / "result.json"
+    while "is open for entries" in (said := home("draw", "run", "w1", "--json")).err:
+        pass
+    committed = said.json["commitment"]
+    assert "entries closed" in entered(home, "w1", 6)[1]
+    assert home("draw", "run", "w1", "--value", "SSE 3412.07", "--out", str(result)).code == 0
+    assert home("draw", "verify", str(result), "--commitment", committed).code == 0
+    assert len(home("draw", "winners", "w1", "--json").json) == 4
+    result.write_text(result.read_text().replace("SSE 3412.07", "SSE 3412.08"))
+    assert home("draw", "verify", str(result)).code == 1
+
+
+def test_a_subsidy_is_decided_and_exported(home: Home, tmp_path: Path) -> None:
+    """On a payment with its papers."""
+    assert home("apply", "-f", str(EXAMPLES / "programmes" / "yangzhou-subsidy.yaml")).code == 0
+    paper = home.write("paper.pdf", "signed")
+    made = home("subsidy", "decide", "INV-1", "--programme", "yangzhou-subsidy", "--paid", "6666666.67", "--paid-at",
+                "2026-01-02", "--entity", "91350100M000100Y43", "--contract", "C-1", "--contract-document", paper,
+                "--receipt", paper, "--attest", "unrelated-parties", "--attest", "not-subsidised-elsewhere", "--json")
+    assert (made.json["subsidy"], made.json["capped"]) == ("2000000.00", True)
+    assert "INV-1,yangzhou-subsidy,91350100M000100Y43" in home("subsidy", "export").out
+
+
+def test_a_contract_is_drafted_and_recorded(home: Home, tmp_path: Path) -> None:
+    """With its price, its document and its link; the signed paper's hash goes to the conversion."""
+    prices = "prices:\n  - name: plain\n    base: {cpu: 1.00}\n    classes: {A: 80%}\n"
+    assert home("apply", "-f", home.write("prices.yaml", prices)).code == 0
+    account = home.active()
+    made = home("contract", "draft", account, "--class", "A", "--until", "+48h", "--json").json
+    assert (made["price"], made["terms"]["floored"]) == ("7.20", True)
+    document = tmp_path / "contract.html"
+    assert home("contract", "document", made["contract"], "--out", str(document)).code == 0
+    assert home("contract", "record", made["contract"], "--document", str(document)).code == 0
+    assert home("contract", "list", "--json").json[0]["stage"] == "signed"
+    assert home("contract", "withdraw", made["contract"]).code == 1
