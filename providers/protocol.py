@@ -93,11 +93,14 @@ class Credential:
     certificate: str
     """OpenSSH user certificate, one line."""
     login: str
-    """`user@host`"""
+    """`user@host`; with `sealed`, the name of whom the holder becomes."""
     port: int
     host_keys: tuple[str, ...]
     """`known_hosts` lines of the site."""
     expires: datetime
+    sealed: str = ""
+    """Where a site's credential is a secret by nature (a cloud session, a token): sealed to the holder's own public key
+    (`providers.sealing`), so that it is none to anybody else. The certificate is empty then."""
 
 
 @dataclass(frozen=True, slots=True)
