@@ -9,6 +9,7 @@ from providers.aws import fargate
 from providers.aws.edge import settled, until
 from providers.aws.errors import Exists, Gone
 from providers.aws.lease import Lease
+from providers.aws.leases import unprepared
 from providers.aws.names import ACCOUNT_TAG
 from providers.aws.part import AwsPart
 from providers.protocol import Fact, Leftover, NeedsHuman, PartName, Refused, Spec
@@ -16,7 +17,8 @@ from providers.protocol import Fact, Leftover, NeedsHuman, PartName, Refused, Sp
 MOST = 50
 """Compute environments in a region, and job queues as well: fixed by AWS, no request raises it."""
 UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
-BATCH_ROLE = "AWSServiceRoleForBatch"
+BATCH_ROLES = "/aws-service-role/batch.amazonaws.com/"
+"""Where AWS keeps the role that Batch acts with; there is one in each AWS account."""
 
 
 class Containers(AwsPart):
@@ -157,11 +159,17 @@ class Containers(AwsPart):
             raise Refused(f"account {spec.account}: its containers come after its network")
         self._aws.call(
             "batch", "create_compute_environment", computeEnvironmentName=self._names.of(spec.account), type="MANAGED",
-            state=state, serviceRole=self._aws.call("iam", "get_role", RoleName=BATCH_ROLE)["Role"]["Arn"],
+            state=state, serviceRole=self._batch_role(),
             computeResources={"type": "FARGATE", "maxvCpus": fargate.quota(spec),
                               "subnets": [min(one["SubnetId"] for one in subnets)],
                               "securityGroupIds": [min(one["GroupId"] for one in groups)]},
             tags=self._names.tags(spec.account))
+
+    def _batch_role(self) -> str:
+        roles = self._aws.all("iam", "list_roles", "Roles", PathPrefix=BATCH_ROLES)
+        if not roles:
+            raise unprepared(self._names)
+        return str(roles[0]["Arn"])
 
     def _size(self, spec: Spec, environment: dict[str, Any]) -> None:
         wanted = fargate.quota(spec)

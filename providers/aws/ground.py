@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from providers.aws import ends, policies
-from providers.aws.containers import BATCH_ROLE
+from providers.aws.containers import BATCH_ROLES
 from providers.aws.edge import Aws, settled, until
 from providers.aws.errors import Exists, Gone
 from providers.aws.names import SITE_TAG, Names, listed
@@ -108,7 +108,7 @@ class Ground:
         return Piece(f"role {name}", right, make, take)
 
     def _batch(self) -> bool:
-        return self._finds("iam", "get_role", RoleName=BATCH_ROLE) is not None
+        return bool(self._aws.all("iam", "list_roles", "Roles", PathPrefix=BATCH_ROLES))
 
     def _make_batch(self) -> None:
         self._aws.call("iam", "create_service_linked_role", AWSServiceName=BATCH)

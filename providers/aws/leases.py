@@ -76,7 +76,7 @@ class Leases:
 
 def unprepared(names: Names) -> NeedsHuman:
     """Nothing of Tenure's is in this region yet."""
-    return NeedsHuman(f"site {names.site}: its table of leases ({names.table}) is not there",
+    return NeedsHuman(f"site {names.site}: is not prepared in {names.region}",
                       remedy=f"tenure site prepare {names.site}")
 
 
