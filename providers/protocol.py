@@ -141,6 +141,8 @@ class Finding:
     ok: bool
     seen: str
     remedy: str = ""
+    part: PartName | Literal["site"] = "site"
+    """The part that cannot be had without it; `site` for what all of them need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,10 @@ class NeedsHuman(SiteError):
 
 class Refused(SiteError):
     """The site will not do this, and that is final for this request."""
+
+
+class BadKey(Refused):
+    """The site can give nothing to the holder of this key; another key may do."""
 
 
 class Stale(SiteError):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa, x25
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from providers.protocol import Refused
+from providers.protocol import BadKey
 
 VERSION = "age-encryption.org/v1"
 ED25519 = f"{VERSION}/ssh-ed25519".encode()
@@ -25,25 +25,26 @@ HOW = "use an Ed25519 key (ssh-keygen -t ed25519): a secret can be sealed to it"
 
 
 def armored(secret: bytes, public_key: str) -> str:
-    """The secret for the owner of this OpenSSH public key alone, as printable text. Refused for kinds of key that
+    """The secret for the owner of this OpenSSH public key alone, as printable text. BadKey for kinds of key that
     nothing can be sealed to."""
     written = public_key.split()
     try:
         key = serialization.load_ssh_public_key(" ".join(written[:2]).encode())
     except (ValueError, UnsupportedAlgorithm) as unusable:
-        raise Refused(f"this is not an OpenSSH public key that can be read; {HOW}") from unusable
+        raise BadKey(f"this is not an OpenSSH public key that can be read; {HOW}") from unusable
     wire, file_key = base64.b64decode(written[1]), os.urandom(16)
     if isinstance(key, ed25519.Ed25519PublicKey):
         stanza = _ed25519(key, wire, file_key)
     elif isinstance(key, rsa.RSAPublicKey):
         stanza = _rsa(key, wire, file_key)
     else:
-        raise Refused(f"nothing can be sealed to a key of kind {written[0]}; {HOW}")
+        raise BadKey(f"nothing can be sealed to a key of kind {written[0]}; {HOW}")
     header = f"{VERSION}\n{stanza}\n---"
     mac = hmac.HMAC(_derived(file_key, b"", b"header"), hashes.SHA256())
     mac.update(header.encode())
     nonce = os.urandom(16)
-    body = f"{header} {_b64(mac.finalize())}\n".encode() + nonce + _stream(_derived(file_key, nonce, b"payload"), secret)
+    sealed = _stream(_derived(file_key, nonce, b"payload"), secret)
+    body = f"{header} {_b64(mac.finalize())}\n".encode() + nonce + sealed
     lines = base64.b64encode(body).decode()
     return "\n".join(["-----BEGIN AGE ENCRYPTED FILE-----",
                       *(lines[at:at + 64] for at in range(0, len(lines), 64)),

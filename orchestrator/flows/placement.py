@@ -1,5 +1,6 @@
-"""Where an account goes: the operator's order among sites that offer it, are not drained and hold nothing back."""
+"""Where an account goes: the operator's order among the sites that can serve its offer and are not drained."""
 
+import re
 from datetime import datetime
 
 from orchestrator.lifecycle.errors import RuleError
@@ -8,6 +9,9 @@ from orchestrator.store import sites
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SiteRow
 from providers import registry
+
+CHIPS = "chips"
+"""The label of a site that names the accelerators it has: `chips: ascend-910b, mlu`."""
 
 
 def offer_named(tx: Tx, name: str) -> Offer:
@@ -23,13 +27,22 @@ def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset()) -> lis
     is free is asked next."""
     with_places = {place.site for place in sites.list_places(tx, offer=offer.name)}
     names = [site.name for site in sites.list_(tx)
-             if site.name in with_places and not site.drained and _spoken_to(site)]
+             if site.name in with_places and not site.drained and _spoken_to(site) and serves(site, offer)]
     return sorted(names, key=lambda name: name in avoid)
 
 
 def _spoken_to(site: SiteRow) -> bool:
     """A host whose key nobody has vouched for cannot be reached: an account placed there could only fail."""
     return not registry.is_host(site.kind) or "host_key" in site.settings
+
+
+def serves(site: SiteRow, offer: Offer) -> bool:
+    """Whether the site is of a kind, tier, place and make that the offer asks for."""
+    chips = set(re.split(r"[\s,]+", site.labels.get(CHIPS, "")))
+    return ((not offer.kinds or site.kind in offer.kinds)
+            and (not offer.tiers or site.tier in offer.tiers)
+            and all(site.labels.get(name) == value for name, value in offer.labels.items())
+            and set(offer.accelerators) <= chips)
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:

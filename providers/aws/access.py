@@ -10,6 +10,7 @@ from providers import sealing
 from providers.aws import policies
 from providers.aws.errors import Gone
 from providers.aws.lease import Lease
+from providers.aws.names import ACCOUNT_TAG
 from providers.aws.part import AwsPart
 from providers.protocol import Credential, Fact, Leftover, NeedsHuman, PartName, Refused, Spec, TryLater
 
@@ -26,6 +27,8 @@ class Access(AwsPart):
     identity: frozenset[str] = frozenset({"login"})
 
     def look(self, account: str) -> Mapping[str, Fact] | None:
+        if self._role(account) is None:
+            return None
         try:
             found = self._aws.call("iam", "get_role_policy", RoleName=self._names.of(account),
                                    PolicyName=policies.HOLDER)
@@ -35,19 +38,22 @@ class Access(AwsPart):
                 "policy": policies.text(found["PolicyDocument"])}
 
     def make(self, spec: Spec, lease: Lease) -> None:
-        try:
-            self._aws.call("iam", "put_role_policy", RoleName=self._names.of(spec.account), PolicyName=policies.HOLDER,
-                           PolicyDocument=policies.text(policies.holder(self._names, spec.account)))
-        except Gone as gone:
-            raise Refused(f"account {spec.account}: its access comes after the account itself") from gone
+        if self._role(spec.account) is None:
+            raise Refused(f"account {spec.account}: its access comes after the account itself")
+        self._aws.call("iam", "put_role_policy", RoleName=self._names.of(spec.account), PolicyName=policies.HOLDER,
+                       PolicyDocument=policies.text(policies.holder(self._names, spec.account)))
 
     def take(self, account: str) -> None:
+        if self._role(account) is None:
+            return
         try:
             self._aws.call("iam", "delete_role_policy", RoleName=self._names.of(account), PolicyName=policies.HOLDER)
         except Gone:
             return
 
     def left(self, account: str) -> list[Leftover]:
+        if self._role(account) is None:
+            return []
         try:
             found = self._aws.all("iam", "list_role_policies", "PolicyNames", RoleName=self._names.of(account))
         except Gone:
@@ -68,10 +74,19 @@ class Access(AwsPart):
         files = "\n".join([
             f"[tenure-{account}]", f"aws_access_key_id = {made['AccessKeyId']}",
             f"aws_secret_access_key = {made['SecretAccessKey']}", f"aws_session_token = {made['SessionToken']}",
-            f"region = {self._names.region}", f"# ends {expires.isoformat()}; queue {self._names.of(account)}", ""])
+            f"region = {self._names.region}", *self._usage(account, expires), ""])
         sealed = sealing.armored(files.encode(), holder_key)
         return Credential(certificate="", login=self._names.role_arn(self._names.of(account)), port=443, host_keys=(),
                           expires=expires, sealed=sealed)
+
+    def _usage(self, account: str, expires: datetime) -> list[str]:
+        name = self._names.of(account)
+        return [f"# Over at {expires.isoformat()}. Put this into ~/.aws/credentials; then start a job:",
+                f"#   aws --profile tenure-{account} batch submit-job --job-name first --job-queue {name}"
+                f" --job-definition {name}-0 --tags {ACCOUNT_TAG}={account}",
+                "# and read what it prints:",
+                f"#   aws --profile tenure-{account} logs filter-log-events"
+                f" --log-group-name {self._names.logs(account)}"]
 
     def _assume(self, account: str, seconds: int, until: datetime) -> dict[str, Any]:
         """STS learns of a new role some seconds late, and says that it is forbidden meanwhile."""

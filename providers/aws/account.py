@@ -20,8 +20,10 @@ class Account(AwsPart):
     identity: frozenset[str] = frozenset({"role", "role_id"})
 
     def look(self, account: str) -> Mapping[str, Fact] | None:
+        role = self._role(account)
+        if role is None:
+            return None
         try:
-            role = self._aws.call("iam", "get_role", RoleName=self._names.of(account))["Role"]
             self._aws.call("iam", "get_policy", PolicyArn=self._names.boundary_arn(account))
         except Gone:
             return None
@@ -40,7 +42,9 @@ class Account(AwsPart):
             self._aws.call("iam", "create_role", RoleName=name, Path=self._names.path, PermissionsBoundary=boundary,
                            AssumeRolePolicyDocument=self._trust(lease), Tags=self._tags(lease),
                            MaxSessionDuration=3600 * self._aws.settings.session_hours)
-        except Exists:
+        except Exists as there:
+            if self._role(account) is None:
+                raise _not_ours(account, f"role {name}") from there
             self._own(self._aws.call("iam", "list_role_tags", RoleName=name)["Tags"], account, f"role {name}")
             self._aws.call("iam", "put_role_permissions_boundary", RoleName=name, PermissionsBoundary=boundary)
         self.end(lease)
@@ -48,6 +52,8 @@ class Account(AwsPart):
     def end(self, lease: Lease) -> None:
         """Write the lease's end into boundary, trust and tags. Nothing there is fine: `make` writes it, too."""
         name = self._names.of(lease.account)
+        if self._role(lease.account) is None:
+            return
         try:
             self._set_boundary(lease)
             settled(lambda: self._aws.call("iam", "update_assume_role_policy", RoleName=name,
@@ -59,6 +65,8 @@ class Account(AwsPart):
     def shut(self, account: str, shut: bool) -> None:
         """Put up or take down the policy that denies everything."""
         name = self._names.of(account)
+        if self._role(account) is None:
+            return
         try:
             if shut:
                 self._aws.call("iam", "put_role_policy", RoleName=name, PolicyName=policies.FENCE,
@@ -70,6 +78,17 @@ class Account(AwsPart):
 
     def take(self, account: str) -> None:
         name, boundary = self._names.of(account), self._names.boundary_arn(account)
+        if self._role(account) is not None:
+            self._take_role(name)
+        try:
+            for version in self._versions(boundary):
+                if not version["IsDefaultVersion"]:
+                    self._aws.call("iam", "delete_policy_version", PolicyArn=boundary, VersionId=version["VersionId"])
+            settled(lambda: self._aws.call("iam", "delete_policy", PolicyArn=boundary))
+        except Gone:
+            return
+
+    def _take_role(self, name: str) -> None:
         try:
             for policy in self._aws.all("iam", "list_role_policies", "PolicyNames", RoleName=name):
                 self._aws.call("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
@@ -77,14 +96,7 @@ class Account(AwsPart):
                 self._aws.call("iam", "detach_role_policy", RoleName=name, PolicyArn=one["PolicyArn"])
             settled(lambda: self._aws.call("iam", "delete_role", RoleName=name))
         except Gone:
-            pass
-        try:
-            for version in self._versions(boundary):
-                if not version["IsDefaultVersion"]:
-                    self._aws.call("iam", "delete_policy_version", PolicyArn=boundary, VersionId=version["VersionId"])
-            settled(lambda: self._aws.call("iam", "delete_policy", PolicyArn=boundary))
-        except Gone:
-            pass
+            return
 
     def left(self, account: str) -> list[Leftover]:
         names = {self._names.of(account), self._names.boundary(account)}
@@ -106,7 +118,7 @@ class Account(AwsPart):
         there = self._aws.call("iam", "get_policy_version", PolicyArn=arn, VersionId=now)["PolicyVersion"]["Document"]
         if policies.text(there) == wanted:
             return
-        old = sorted((one for one in versions if not one["IsDefaultVersion"]), key=lambda one: one["CreateDate"])
+        old = sorted((one for one in versions if not one["IsDefaultVersion"]), key=lambda one: str(one["CreateDate"]))
         for one in old[:max(0, len(versions) - MOST_VERSIONS + 1)]:
             self._aws.call("iam", "delete_policy_version", PolicyArn=arn, VersionId=one["VersionId"])
         settled(lambda: self._aws.call("iam", "create_policy_version", PolicyArn=arn, PolicyDocument=wanted,
@@ -130,5 +142,9 @@ class Account(AwsPart):
         """What merely has our name is not adopted."""
         found = read(tags)
         if any(found.get(key) != value for key, value in self._names.tags(account).items()):
-            raise NeedsHuman(f"account {account}: {what} is there already and is not ours",
-                             remedy="remove or rename it; Tenure touches only what carries its tags")
+            raise _not_ours(account, what)
+
+
+def _not_ours(account: str, what: str) -> NeedsHuman:
+    return NeedsHuman(f"account {account}: {what} is there already and is not ours",
+                      remedy="remove or rename it; Tenure touches only what carries its tags")

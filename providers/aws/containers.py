@@ -3,6 +3,7 @@ definition for each image of the offer, and a log group for what they print."""
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from providers.aws import fargate
@@ -39,17 +40,14 @@ class Containers(AwsPart):
     def make(self, spec: Spec, lease: Lease) -> None:
         fargate.fits(spec)
         account, name = spec.account, self._names.of(spec.account)
-        try:
+        with suppress(Exists):
             self._aws.call("logs", "create_log_group", logGroupName=self._names.logs(account),
                            tags=self._names.tags(account))
-        except Exists:
-            pass
         state = "ENABLED" if lease.usable(self._aws.clock.now().timestamp()) else "DISABLED"
         environment = self._environment(account)
         if environment is None:
             self._make_environment(spec, state)
         else:
-            self._own(environment, account)
             self._size(spec, environment)
         until(f"account {account}: its compute environment is valid", lambda: self._valid(account))
         if self._queue(account) is None:
@@ -74,6 +72,8 @@ class Containers(AwsPart):
 
     def jobs(self, account: str, states: tuple[str, ...]) -> list[dict[str, Any]]:
         """The account's jobs in these states; none without a queue."""
+        if self._queue(account) is None:
+            return []
         try:
             return [job for state in states for job in self._aws.all(
                 "batch", "list_jobs", "jobSummaryList", jobQueue=self._names.of(account), jobStatus=state)]
@@ -111,16 +111,18 @@ class Containers(AwsPart):
     def everyone(self) -> set[str]:
         batch = [*self.environments(), *self.queues()]
         groups = self._aws.all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=f"{self._names.path}tn-")
-        return {one.get("tags", {}).get(ACCOUNT_TAG, "") for one in batch} | {
+        tagged = [(one, one.get("tags", {}).get(ACCOUNT_TAG, "")) for one in batch]
+        return {account for one, account in tagged if account and self._ours(one, account)} | {
             group["logGroupName"].removeprefix(self._names.path) for group in groups}
 
     def environments(self) -> list[dict[str, Any]]:
         """All of the region, whoever's they are: they count against AWS's limit together."""
         return [one for one in self._aws.all("batch", "describe_compute_environments", "computeEnvironments")
-                if one["status"] != "DELETED"]
+                if _there(one)]
 
     def queues(self) -> list[dict[str, Any]]:
-        return [one for one in self._aws.all("batch", "describe_job_queues", "jobQueues") if one["status"] != "DELETED"]
+        found = self._aws.all("batch", "describe_job_queues", "jobQueues")
+        return [one for one in found if _there(one)]
 
     def room(self, armed: set[str]) -> None:
         """NeedsHuman, before anything is created, when AWS would not give another account its place. `armed` are the
@@ -130,21 +132,27 @@ class Containers(AwsPart):
                             ("job queues", {one["jobQueueName"] for one in self.queues()})):
             if len(names | coming) >= MOST:
                 raise NeedsHuman(
-                    f"site {self._names.site}: {self._names.region} has {len(names | coming)} {what} in use or promised,"
-                    f" and AWS allows {MOST}", remedy="this limit is fixed: add a site in another region, or of a kind"
+                    f"site {self._names.site}: {self._names.region} has {len(names | coming)} {what} in use or"
+                    f" promised, and AWS allows {MOST}", remedy="this limit is fixed: add a site in another region, or of a kind"
                     " that has no such limit (a namespace of a Kubernetes cluster)")
 
+    def _ours(self, thing: dict[str, Any], account: str) -> bool:
+        """Whether its tags say that it is this account's, at this site."""
+        return self._names.tags(account).items() <= thing.get("tags", {}).items()
+
     def _environment(self, account: str) -> dict[str, Any] | None:
-        return _first(self._aws.call("batch", "describe_compute_environments",
-                                     computeEnvironments=[self._names.of(account)])["computeEnvironments"])
+        found = self._aws.call("batch", "describe_compute_environments", computeEnvironments=[self._names.of(account)])
+        return next((one for one in found["computeEnvironments"] if _there(one) and self._ours(one, account)), None)
 
     def _queue(self, account: str) -> dict[str, Any] | None:
-        return _first(self._aws.call("batch", "describe_job_queues", jobQueues=[self._names.of(account)])["jobQueues"])
+        found = self._aws.call("batch", "describe_job_queues", jobQueues=[self._names.of(account)])
+        return next((one for one in found["jobQueues"] if _there(one) and self._ours(one, account)), None)
 
     def _definitions(self, account: str) -> list[dict[str, Any]]:
         """Active revisions, of all names that begin with the account's."""
         found = self._aws.all("batch", "describe_job_definitions", "jobDefinitions", status="ACTIVE")
-        return [one for one in found if one["jobDefinitionName"].startswith(f"{self._names.of(account)}-")]
+        return [one for one in found if one["jobDefinitionName"].startswith(f"{self._names.of(account)}-")
+                and self._ours(one, account)]
 
     def _log_groups(self, account: str) -> list[str]:
         wanted = self._names.logs(account)
@@ -186,7 +194,7 @@ class Containers(AwsPart):
         return True if environment is not None and environment["status"] == "VALID" else None
 
     def _define(self, spec: Spec) -> None:
-        """One definition for each image, of the right size; others are withdrawn. The holder cannot change the image."""
+        """One definition for each image, of the right size; others are withdrawn. A holder cannot change the image."""
         wanted = {f"{self._names.of(spec.account)}-{number}": self._properties(spec, image)
                   for number, image in enumerate(sorted(spec.images))}
         right: set[str] = set()
@@ -212,15 +220,10 @@ class Containers(AwsPart):
                 "awslogs-stream-prefix": "job"}},
         }
 
-    def _own(self, environment: dict[str, Any], account: str) -> None:
-        if environment.get("tags", {}).get(ACCOUNT_TAG) != account:
-            raise NeedsHuman(f"account {account}: a compute environment {self._names.of(account)} is there already and"
-                             " is not ours", remedy="remove it; Tenure touches only what carries its tags")
 
-
-def _first(found: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The one that is there; Batch goes on showing what it has deleted."""
-    return next((one for one in found if one["status"] != "DELETED"), None)
+def _there(thing: dict[str, Any]) -> bool:
+    """Batch goes on showing what it has deleted."""
+    return bool(thing["status"] != "DELETED")
 
 
 def _same(wanted: dict[str, Any] | None, there: dict[str, Any]) -> bool:

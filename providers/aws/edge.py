@@ -97,7 +97,8 @@ class Aws:
     def zone(self) -> str:
         """The first availability zone: a volume can be attached only in the zone of the subnets."""
         if not self._zone:
-            found = self.call("ec2", "describe_availability_zones", Filters=[{"Name": "state", "Values": ["available"]}])
+            usable = [{"Name": "state", "Values": ["available"]}]
+            found = self.call("ec2", "describe_availability_zones", Filters=usable)
             self._zone = min(zone["ZoneName"] for zone in found["AvailabilityZones"])
         return self._zone
 

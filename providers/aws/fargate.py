@@ -37,7 +37,7 @@ def job(spec: Spec) -> Size:
     for milli, memories in SIZES.items():
         if milli >= cpu and memories[-1] >= memory:
             return Size(f"{milli / 1000:g}", str(next(one for one in memories if one >= memory)))
-    raise NeedsHuman(f"account {spec.account}: no Fargate size has {cpu:g} m of CPU and {memory:g} MiB for one container",
+    raise NeedsHuman(f"account {spec.account}: no size of Fargate has {cpu:g} m of CPU and {memory:g} MiB for a job",
                      remedy="offer less for one container, or let this offer go to another kind of site")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,13 +70,11 @@ class Ground:
 
     def _make_table(self) -> None:
         name = self._names.table
-        try:
+        with suppress(Exists):
             self._aws.call("dynamodb", "create_table", TableName=name, BillingMode="PAY_PER_REQUEST",
                            AttributeDefinitions=[{"AttributeName": "account", "AttributeType": "S"}],
                            KeySchema=[{"AttributeName": "account", "KeyType": "HASH"}],
                            Tags=listed(self._names.own_tags))
-        except Exists:
-            pass
         until(f"site {self._names.site}: table {name} is active", self._active)
 
     def _active(self) -> bool | None:
@@ -92,12 +91,10 @@ class Ground:
             return found is not None and found["PolicyDocument"] == document(self._names)
 
         def make() -> None:
-            try:
+            with suppress(Exists):
                 self._aws.call("iam", "create_role", RoleName=name, Path=self._names.path,
                                AssumeRolePolicyDocument=policies.text(policies.service_trust(*services)),
                                Tags=listed(self._names.own_tags))
-            except Exists:
-                pass
             self._aws.call("iam", "put_role_policy", RoleName=name, PolicyName=name,
                            PolicyDocument=policies.text(document(self._names)))
 
@@ -143,7 +140,8 @@ class Ground:
             {"Name": f"tag:{SITE_TAG}", "Values": [self._names.site]}])
 
     def _network(self) -> bool:
-        vpcs, gateways = self._mine("describe_vpcs", "Vpcs"), self._mine("describe_internet_gateways", "InternetGateways")
+        vpcs = self._mine("describe_vpcs", "Vpcs")
+        gateways = self._mine("describe_internet_gateways", "InternetGateways")
         return bool(vpcs and gateways and gateways[0]["Attachments"] and self._way_out(vpcs[0]["VpcId"]))
 
     def _way_out(self, vpc: str) -> bool:

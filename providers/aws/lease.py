@@ -49,7 +49,8 @@ def not_lower(known: Lease | None, account: str, generation: int) -> None:
         raise Stale(f"account {account}: the site holds generation {known.generation}, {generation} comes too late")
 
 
-def arm(known: Lease | None, account: str, end: float, generation: int, now: float) -> tuple[Lease, Armed | AlreadyFenced]:
+def arm(known: Lease | None, account: str, end: float, generation: int,
+        now: float) -> tuple[Lease, Armed | AlreadyFenced]:
     """A new end. One that has passed is not moved any more."""
     not_lower(known, account, generation)
     if known is not None and known.gone and generation <= known.generation:
@@ -100,7 +101,8 @@ def unfenced(known: Lease | None, account: str, generation: int, end: float,
     if end <= now:
         shut = lease.shut_at(now)
         return lease, AlreadyFenced(instant(end if shut is None else shut), lease.fenced_by)
-    return replace(lease, end=end, generation=generation, fenced_at=None, fenced_by="end"), Armed(instant(end), generation)
+    lifted = replace(lease, end=end, generation=generation, fenced_at=None, fenced_by="end")
+    return lifted, Armed(instant(end), generation)
 
 
 def cleaning(known: Lease | None, account: str, generation: int, now: float) -> tuple[Lease, None]:

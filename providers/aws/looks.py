@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from providers.aws.containers import MOST, Containers
 from providers.aws.edge import Aws
-from providers.aws.ground import Ground
+from providers.aws.ground import Ground, Piece
 from providers.aws.network import Network
 from providers.aws.part import AwsPart
 from providers.protocol import ACCOUNT_ID, PARTS, Finding, Leftover, NeedsHuman, PartName, SiteError
@@ -74,11 +76,16 @@ def findings(aws: Aws, ground: Ground, parts: Mapping[PartName, AwsPart]) -> lis
     found = [_clock(aws), Finding("principal", caller.split(":")[1] == aws.partition, caller,
                                   f"use credentials of partition {aws.partition}")]
     for piece in ground.pieces:
-        found.append(_asked(piece.what.split(" tenure-")[0], lambda piece=piece: (piece.there(), "there"),  # type: ignore[misc]
-                            f"tenure site prepare {site}"))
+        found.append(_asked(piece.what, partial(_there, piece), f"tenure site prepare {site}"))
     for name in PARTS:
-        found.append(_asked(name, lambda name=name: _part(parts[name]), "raise the limit, or drain this site"))  # type: ignore[misc]
+        seen = _asked(name, partial(_part, parts[name]), "raise the limit, or drain this site")
+        found.append(replace(seen, part=name))
     return found
+
+
+def _there(piece: Piece) -> tuple[bool, str]:
+    there = piece.there()
+    return there, "there" if there else "missing"
 
 
 def _part(part: AwsPart) -> tuple[bool, str]:
@@ -86,7 +93,8 @@ def _part(part: AwsPart) -> tuple[bool, str]:
     there = len({one for one in part.everyone() if one})
     if isinstance(part, Containers):
         environments, queues = len(part.environments()), len(part.queues())
-        return max(environments, queues) < MOST, f"{environments} of {MOST} compute environments, {queues} of {MOST} queues"
+        seen = f"{environments} of {MOST} compute environments, {queues} of {MOST} queues"
+        return max(environments, queues) < MOST, seen
     if isinstance(part, Network):
         free = len(part.free(part.vpc()))
         return free > 0, f"{free} slices free"
@@ -98,7 +106,7 @@ def _asked(subject: str, ask: Callable[[], tuple[bool, str]], remedy: str) -> Fi
         ok, seen = ask()
     except SiteError as failed:
         return Finding(subject, False, str(failed), _remedy(failed, remedy))
-    return Finding(subject, ok, seen if ok else f"not {seen}" if seen == "there" else seen, remedy)
+    return Finding(subject, ok, seen, remedy)
 
 
 def _remedy(failed: SiteError, otherwise: str) -> str:
@@ -107,4 +115,4 @@ def _remedy(failed: SiteError, otherwise: str) -> str:
 
 def _clock(aws: Aws) -> Finding:
     offset = (aws.clock.now() - datetime.now(UTC)).total_seconds()
-    return Finding("clock", abs(offset) <= MOST_SKEW, f"{offset:+.3f} s off ours", "set the clock of this machine (NTP)")
+    return Finding("clock", abs(offset) <= MOST_SKEW, f"{offset:+.3f} s off ours", "set this machine's clock (NTP)")

@@ -63,7 +63,7 @@ class Names:
         return self.arn("batch", "job/*")
 
     def logs_arn(self, account: str) -> str:
-        return self.arn("logs", f"log-group:{self.logs(account)}:*")
+        return self.arn("logs", f"log-group:{self.logs(account)}*")
 
     def machine_arn(self) -> str:
         return self.arn("states", f"stateMachine:{self.machine}")

@@ -83,8 +83,8 @@ class Network(AwsPart):
         """Another worker may take the same slice at the same instant: AWS lets one have it, the other goes on."""
         for slice_ in self.free(vpc):
             try:
-                self._aws.call("ec2", "create_subnet", VpcId=vpc["VpcId"], CidrBlock=slice_, AvailabilityZone=self._aws.zone,
-                               TagSpecifications=self._tagged("subnet", account))
+                self._aws.call("ec2", "create_subnet", VpcId=vpc["VpcId"], CidrBlock=slice_,
+                               AvailabilityZone=self._aws.zone, TagSpecifications=self._tagged("subnet", account))
             except Exists:
                 continue
             return

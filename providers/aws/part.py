@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 from providers.aws.edge import Aws
+from providers.aws.errors import Gone
 from providers.aws.lease import Lease
 from providers.aws.leases import Leases
 from providers.aws.names import Names
@@ -35,6 +37,15 @@ class AwsPart(ABC):
     def remove(self, spec: Spec) -> None:
         self._leases.not_in_use(checked_account(spec.account))
         self.take(spec.account)
+
+    def _role(self, account: str) -> dict[str, Any] | None:
+        """The account's role when it is ours: names of roles are the whole AWS account's, and the path says whose."""
+        name = self._names.of(account)
+        try:
+            role: dict[str, Any] = self._aws.call("iam", "get_role", RoleName=name)["Role"]
+        except Gone:
+            return None
+        return role if role["Arn"] == self._names.role_arn(name) else None
 
     @abstractmethod
     def look(self, account: str) -> Mapping[str, Fact] | None:

@@ -104,7 +104,7 @@ class AwsSite:
 
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         with ThreadPoolExecutor(AT_ONCE, "fence") as pool:
-            return list(pool.map(lambda one: self._fence(*one, by), batch))
+            return list(pool.map(lambda one: self._fence(one[0], one[1], by), batch))
 
     def _fence(self, account: str, generation: int, by: Literal["end", "operator"]) -> Fenced:
         """One account's fault is its own answer."""

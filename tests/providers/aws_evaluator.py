@@ -1,7 +1,7 @@
 """An evaluator of IAM documents, as AWS's own rules have it, for as much of the language as Tenure writes.
 
-Deny wins; what is not allowed is denied; the identity's policies, the boundary and the session's policy must each allow.
-What it does not know it refuses to evaluate, so that a new operator cannot pass unseen.
+Deny wins; what is not allowed is denied; the identity's policies, the boundary and the session's policy must each
+allow. What it does not know it refuses to evaluate, so that a new operator cannot pass unseen.
 """
 
 from collections.abc import Iterable, Mapping
