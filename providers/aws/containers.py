@@ -133,12 +133,12 @@ class Containers(AwsPart):
             if len(names | coming) >= MOST:
                 raise NeedsHuman(
                     f"site {self._names.site}: {self._names.region} has {len(names | coming)} {what} in use or"
-                    f" promised, and AWS allows {MOST}", remedy="this limit is fixed: add a site in another region, or of a kind"
-                    " that has no such limit (a namespace of a Kubernetes cluster)")
+                    f" promised, and AWS allows {MOST}", remedy="this limit is fixed: add a site in another region,"
+                    " or of a kind that has no such limit (a namespace of a Kubernetes cluster)")
 
     def _ours(self, thing: dict[str, Any], account: str) -> bool:
         """Whether its tags say that it is this account's, at this site."""
-        return self._names.tags(account).items() <= thing.get("tags", {}).items()
+        return bool(self._names.tags(account).items() <= thing.get("tags", {}).items())
 
     def _environment(self, account: str) -> dict[str, Any] | None:
         found = self._aws.call("batch", "describe_compute_environments", computeEnvironments=[self._names.of(account)])
