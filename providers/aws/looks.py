@@ -90,7 +90,7 @@ def _there(piece: Piece) -> tuple[bool, str]:
 
 def _part(part: AwsPart) -> tuple[bool, str]:
     """Its listings work, and another account would find room."""
-    there = len({one for one in part.everyone() if one})
+    there = len(account_ids(part.everyone()))
     if isinstance(part, Containers):
         environments, queues = len(part.environments()), len(part.queues())
         seen = f"{environments} of {MOST} compute environments, {queues} of {MOST} queues"

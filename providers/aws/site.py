@@ -38,6 +38,8 @@ from providers.protocol import (
     checked_generation,
 )
 
+SECRETS: tuple[str, ...] = ()
+"""Keys that Tenure makes for such a site: none, it has AWS's own."""
 LONGEST_NOTICE = 4096
 AT_ONCE = 16
 
