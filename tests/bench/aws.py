@@ -71,8 +71,7 @@ def _account(site: AwsSite, rows: dict[str, list[tuple[float, int, str]]]) -> No
         "claim: a sealed session": lambda: site.issue(one, key, site.now() + HOUR),
         "arm: move the end": lambda: site.arm(one, site.now() + 2 * HOUR, 3),
         "fence": lambda: site.fence([(one.account, 4)], "end"),
-        "reclaim: destroy, clean": lambda: ([site.parts[part].remove(one) for part in reversed(PARTS)],
-                                            site.clean(one.account, 5)),
+        "reclaim: destroy, clean": lambda: _reclaim(site, one),
         "leftovers: shown empty": lambda: site.leftovers(one.account),
     }
     for name, act in steps.items():
@@ -81,6 +80,12 @@ def _account(site: AwsSite, rows: dict[str, list[tuple[float, int, str]]]) -> No
         took, made = time.monotonic() - began, Counted.calls - before
         rows.setdefault(name, []).append((took, made.total(), " ".join(f"{k}:{v}" for k, v in sorted(made.items()))))
     assert site.leftovers(one.account) == []
+
+
+def _reclaim(site: AwsSite, one: Spec) -> None:
+    for part in reversed(PARTS):
+        site.parts[part].remove(one)
+    site.clean(one.account, 5)
 
 
 def _line(name: str, seconds: list[float], calls: int, where: str) -> None:

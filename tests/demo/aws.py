@@ -84,7 +84,8 @@ def _set_up(report: Report, server: Moto, tenure: Tenure) -> tuple[str, str]:
         step.saw("; ".join(tenure.cli("site", "prepare", SITE, "--yes")["steps"]))
     with report.step("`tenure site check`: each part is green") as step:
         found = tenure.cli("site", "check", SITE)
-        step.must(all(one["ok"] for one in found), f"{sum(one['ok'] for one in found)} of {len(found)} findings are green")
+        green = sum(one["ok"] for one in found)
+        step.must(green == len(found), f"{green} of {len(found)} findings are green")
         step.saw("parts: " + ", ".join(f"{one['part']} ({one['seen']})" for one in found if one["part"] != "site"))
     secret = tenure.cli("sender", "add", "portal")["secret"]
     token = tenure.cli("token", "add", "--role", "admin", "--name", "demo")["token"]
@@ -111,7 +112,8 @@ def _usable(report: Report, tenure: Tenure, secret: str, token: str, offer: str,
         got = httpx.post(accepted["claim_url"], json={"ssh_public_key": public}, timeout=60)
         again = httpx.post(accepted["claim_url"], json={"ssh_public_key": public}, timeout=60)
         step.must(got.status_code == 200, f"{got.status_code}")
-        step.must(got.json()["sealed"].startswith("-----BEGIN AGE"), f"{got.json()['login']}, until {got.json()['expires']}")
+        minted = got.json()
+        step.must(minted["sealed"].startswith("-----BEGIN AGE"), f"{minted['login']}, until {minted['expires']}")
         step.must(again.content == got.content, "the same key again: the same answer")
         database = b"".join(file.read_bytes() for file in tenure.home.glob("tenure.db*"))
         step.must(b"aws_secret_access_key" not in database, "no secret of it is in Tenure's database")
