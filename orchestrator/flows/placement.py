@@ -1,6 +1,7 @@
 """Where an account goes: the operator's order among the sites that can serve its offer and are not drained."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from orchestrator.lifecycle.errors import RuleError
@@ -38,11 +39,17 @@ def _spoken_to(site: SiteRow) -> bool:
 
 def serves(site: SiteRow, offer: Offer) -> bool:
     """Whether the site is of a kind, tier, place and make that the offer asks for."""
-    chips = set(re.split(r"[\s,]+", site.labels.get(CHIPS, "")))
     return ((not offer.kinds or site.kind in offer.kinds)
             and (not offer.tiers or site.tier in offer.tiers)
             and all(site.labels.get(name) == value for name, value in offer.labels.items())
-            and set(offer.accelerators) <= chips)
+            and set(offer.accelerators) <= chips_of(site))
+
+
+def chips_of(site: SiteRow) -> set[str]:
+    """The accelerators that it has: by its label, and by `chips` in the section of its settings named after its kind."""
+    own = site.settings.get(site.kind)
+    mapped = own.get(CHIPS, ()) if isinstance(own, Mapping) else ()
+    return {*re.split(r"[\s,]+", site.labels.get(CHIPS, "")), *mapped}
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:

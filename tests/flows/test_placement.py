@@ -16,7 +16,9 @@ PROVISION = frozenset({Owed.PROVISION})
 ROWS = [
     SiteRow("cloud", "aws", "hub", {"city": "nanjing"}, order=1),
     SiteRow("lab", "linux", "edge", {"city": "suzhou"}, {"host_key": "pinned"}, order=2),
-    SiteRow("center", "slurm", "hub", {"city": "nanjing", "chips": "ascend-910b, mlu"}, order=3),
+    SiteRow("center", "slurm", "hub", {"city": "nanjing", "chips": "mlu"},
+            {"host_key": "pinned", "slurm": {"chips": {"ascend-910b": "npu"}}},
+            order=3),
 ]
 
 
@@ -27,6 +29,7 @@ ROWS = [
     ({"labels": {"city": "nanjing"}}, ["cloud", "center"]),
     ({"labels": {"city": "nanjing"}, "kinds": ("slurm",)}, ["center"]),
     ({"accelerators": {"mlu": 2}}, ["center"]),
+    ({"accelerators": {"mlu": 2, "ascend-910b": 1}}, ["center"]),
     ({"accelerators": {"gpu": 1}}, []),
     ({"tiers": ("city",)}, []),
 ])
