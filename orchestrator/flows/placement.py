@@ -46,7 +46,7 @@ def serves(site: SiteRow, offer: Offer) -> bool:
 
 
 def chips_of(site: SiteRow) -> set[str]:
-    """The accelerators that it has: by its label, and by `chips` in the section of its settings named after its kind."""
+    """The accelerators that it has: by its label, and by `chips` in the section of its settings that its kind names."""
     own = site.settings.get(site.kind)
     mapped = own.get(CHIPS, ()) if isinstance(own, Mapping) else ()
     return {*re.split(r"[\s,]+", site.labels.get(CHIPS, "")), *mapped}
