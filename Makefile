@@ -14,7 +14,7 @@ setup: ## Python environment, Debian packages, Pulumi's CLI; done once, safe to 
 	@setup/debian
 	@$(BIN)/python -m stacks.install
 
-demo: setup ## [SITE=linux|slurm] a voucher's whole life on a real site in a network namespace, each step with what was seen
+demo: setup ## [SITE=linux|slurm|aws] a voucher's whole life on a real site (aws: an emulator), each step with what was seen
 	@$(BIN)/python -m tests.demo $(SITE)
 
 test: setup lint ## every check and every test, on the real lab too

@@ -93,11 +93,14 @@ class Credential:
     certificate: str
     """OpenSSH user certificate, one line."""
     login: str
-    """`user@host`"""
+    """`user@host`; with `sealed`, the name of whom the holder becomes."""
     port: int
     host_keys: tuple[str, ...]
     """`known_hosts` lines of the site."""
     expires: datetime
+    sealed: str = ""
+    """Where a site's credential is a secret by nature (a cloud session, a token): sealed to the holder's own public key
+    (`providers.sealing`), so that it is none to anybody else. The certificate is empty then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,8 @@ class Finding:
     ok: bool
     seen: str
     remedy: str = ""
+    part: PartName | Literal["site"] = "site"
+    """The part that cannot be had without it; `site` for what all of them need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +232,10 @@ class NeedsHuman(SiteError):
 
 class Refused(SiteError):
     """The site will not do this, and that is final for this request."""
+
+
+class BadKey(Refused):
+    """The site can give nothing to the holder of this key; another key may do."""
 
 
 class Stale(SiteError):

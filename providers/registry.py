@@ -9,6 +9,7 @@ from providers.protocol import NeedsHuman, Site
 Connect: TypeAlias = Callable[[str, Mapping[str, object], Mapping[str, str]], Site]
 
 KINDS: Mapping[str, str] = {
+    "aws": "providers.aws.site",
     "linux": "providers.linux.site",
     "memory": "providers.memory.site",
     "slurm": "providers.slurm.site",

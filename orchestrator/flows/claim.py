@@ -18,7 +18,7 @@ from orchestrator.store.claims import Claim
 from orchestrator.store.engine import Tx
 from orchestrator.store.seal import Keyring
 from providers.host import certificates
-from providers.protocol import Credential, Refused
+from providers.protocol import BadKey, Credential, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def checked_key(written: str) -> HolderKey:
 
 
 def claim(ctx: Context, account_id: str, public_key: str) -> Credential:
-    """The credential of this account for this key; the same key gets the same answer until the end moves.
+    """The credential of this account for this key; the same key gets the same answer until the end moves, or until
+    what was minted is over before the lease is (a cloud's sessions last some hours at most).
 
     RuleError: bad_key, not_found, not_ready, fenced, ended, failed; KeyTaken when another key claimed first.
     """
@@ -70,6 +71,9 @@ def claim(ctx: Context, account_id: str, public_key: str) -> Credential:
     site = ctx.sites.get(account.site)
     try:
         fresh = effect("claim.issue", site.issue, spec_of(account), key.line, account.ends_at)
+    except BadKey as unusable:
+        commit("claim.unpin", ctx.store, lambda tx: claims.drop(tx, account_id, key.fingerprint))
+        raise RuleError("bad_key", str(unusable)) from unusable
     except Refused as closed:
         raise RuleError("fenced", f"account {account_id}: the site has closed its logins") from closed
     return commit("claim.keep", ctx.store, lambda tx: _keep(ctx, tx, account, key, fresh))
@@ -86,20 +90,22 @@ def _pin(ctx: Context, tx: Tx, account_id: str, key: HolderKey) -> tuple[Account
     if known is None or known.fingerprint != key.fingerprint:
         claims.put(tx, Claim(account_id, key.fingerprint, key.line, {}, ctx.clock()))
         return account, None
-    return account, _current(known, account)
+    return account, _current(known, account, ctx.clock())
 
 
-def _current(known: Claim, account: Account) -> Credential | None:
-    """What was minted for the end that is in force now."""
+def _current(known: Claim, account: Account, now: datetime) -> Credential | None:
+    """What was minted for the end that is in force now; a session that is over before the lease is minted anew."""
     if known.credential.get("for_end") != text(account.ends_at):
         return None
-    return from_json(known.credential)
+    kept = from_json(known.credential)
+    over = account.ends_at is not None and kept.expires <= now < account.ends_at
+    return None if kept.sealed and over else kept
 
 
 def _keep(ctx: Context, tx: Tx, account: Account, key: HolderKey, fresh: Credential) -> Credential:
     """Two claims at once mint twice; both are told what was kept first."""
     known = claims.get(tx, account.id)
-    first = _current(known, account) if known else None
+    first = _current(known, account, ctx.clock()) if known else None
     if first is not None:
         return first
     claims.put(tx, Claim(account.id, key.fingerprint, key.line, to_json(fresh) | {"for_end": text(account.ends_at)},
@@ -111,13 +117,14 @@ def _keep(ctx: Context, tx: Tx, account: Account, key: HolderKey, fresh: Credent
 def to_json(credential: Credential) -> dict[str, Any]:
     """The credential as the store keeps it and doors answer it."""
     return {"certificate": credential.certificate, "login": credential.login, "port": credential.port,
-            "host_keys": list(credential.host_keys), "expires": text(credential.expires)}
+            "host_keys": list(credential.host_keys), "expires": text(credential.expires),
+            "sealed": credential.sealed}
 
 
 def from_json(plain: Mapping[str, Any]) -> Credential:
     """The credential back."""
     return Credential(plain["certificate"], plain["login"], plain["port"], tuple(plain["host_keys"]),
-                      datetime.fromisoformat(plain["expires"]))
+                      datetime.fromisoformat(plain["expires"]), plain.get("sealed", ""))
 
 
 def _refusal(account: Account) -> RuleError:

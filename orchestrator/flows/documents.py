@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from yaml.nodes import Node
+from yaml.nodes import MappingNode, Node
 
 from orchestrator.flows.programme_documents import prices_of, programme_of
 from orchestrator.flows.yaml_fields import (
@@ -95,7 +95,7 @@ def read(written: str, file: str, kinds: Collection[str], now: datetime) -> Docu
     for root in documents(written, file):
         top = Fields(source, root, "")
         for node, path in items(source, top.node_of("offers"), "offers"):
-            offer = _offer(Fields(source, node, path))
+            offer = _offer(Fields(source, node, path), kinds)
             offers += [offer] if offer else []
         for node, path in items(source, top.node_of("sites"), "sites"):
             site = _site(Fields(source, node, path), kinds, now)
@@ -125,10 +125,11 @@ def _twice(file: str, what: str, names: Sequence[str]) -> list[Problem]:
             for name in sorted(set(names)) if names.count(name) > 1]
 
 
-def _offer(fields: Fields) -> Offer | None:
+def _offer(fields: Fields, kinds: Collection[str]) -> Offer | None:
     network = fields.inner("network")
     if network is None:
         fields.wrong(fields.node, "network", "is missing (write `network: {rate: 20Mbit/s, egress: 10GiB}`)")
+    at = fields.inner("at") or Fields(fields.source, MappingNode("", [], fields.node.start_mark), fields.at("at"))
     values: dict[str, Any] = {
         "name": fields.need("name", _name),
         "containers": fields.need("containers", whole(1, 1000)),
@@ -146,8 +147,11 @@ def _offer(fields: Fields) -> Offer | None:
         "warn_before": fields.take("warn_before", many(_span(1, MAX_DURATION)), None),
         "grace": fields.take("grace", _span(0, MAX_DURATION), None),
         "provision_within": fields.take("provision_within", _span(1, timedelta(days=1)), None),
+        "kinds": at.take("kinds", many(_one_of(sorted(kinds))), ()),
+        "tiers": at.take("tiers", many(_one_of(list(TIERS))), ()),
+        "labels": at.take("labels", table(text), {}),
     }
-    if not fields.close(network):
+    if not fields.close(network, at):
         return None
     if not values["images"]:
         fields.wrong(fields.line("images"), "images", "names no image: no container could ever run")

@@ -19,9 +19,10 @@ VARIABLE = "TENURE_FAILPOINT"
 
 NAMES: frozenset[str] = frozenset({
     "redeem.commit",
-    "claim.pin", "claim.clock", "claim.issue", "claim.keep",
+    "claim.pin", "claim.clock", "claim.issue", "claim.keep", "claim.unpin",
     "provision.begin", "provision.arm", "provision.up", "provision.open", "provision.settle", "provision.active",
     "provision.failed", "provision.later",
+    "provision.destroy", "provision.clean", "provision.forget", "provision.elsewhere",
     "warn.notice", "warn.save", "warn.later",
     "fence.site", "fence.each", "fence.save", "fence.later",
     "reclaim.fence", "reclaim.begin", "reclaim.inventory", "reclaim.destroy", "reclaim.clean", "reclaim.forget",

@@ -1,5 +1,7 @@
-"""Where an account goes: the operator's order among sites that offer it, are not drained and hold nothing back."""
+"""Where an account goes: the operator's order among the sites that can serve its offer and are not drained."""
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from orchestrator.lifecycle.errors import RuleError
@@ -8,6 +10,9 @@ from orchestrator.store import sites
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SiteRow
 from providers import registry
+
+CHIPS = "chips"
+"""The label of a site that names the accelerators it has: `chips: ascend-910b, mlu`."""
 
 
 def offer_named(tx: Tx, name: str) -> Offer:
@@ -23,13 +28,28 @@ def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset()) -> lis
     is free is asked next."""
     with_places = {place.site for place in sites.list_places(tx, offer=offer.name)}
     names = [site.name for site in sites.list_(tx)
-             if site.name in with_places and not site.drained and _spoken_to(site)]
+             if site.name in with_places and not site.drained and _spoken_to(site) and serves(site, offer)]
     return sorted(names, key=lambda name: name in avoid)
 
 
 def _spoken_to(site: SiteRow) -> bool:
     """A host whose key nobody has vouched for cannot be reached: an account placed there could only fail."""
     return not registry.is_host(site.kind) or "host_key" in site.settings
+
+
+def serves(site: SiteRow, offer: Offer) -> bool:
+    """Whether the site is of a kind, tier, place and make that the offer asks for."""
+    return ((not offer.kinds or site.kind in offer.kinds)
+            and (not offer.tiers or site.tier in offer.tiers)
+            and all(site.labels.get(name) == value for name, value in offer.labels.items())
+            and set(offer.accelerators) <= chips_of(site))
+
+
+def chips_of(site: SiteRow) -> set[str]:
+    """The accelerators that it has: by its label, and by `chips` in the section of its settings that its kind names."""
+    own = site.settings.get(site.kind)
+    mapped = own.get(CHIPS, ()) if isinstance(own, Mapping) else ()
+    return {*re.split(r"[\s,]+", site.labels.get(CHIPS, "")), *mapped}
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:

@@ -1,16 +1,25 @@
-"""Provisioning: its end first, then what it consists of, and logins last. Past its deadline the account has FAILED."""
+"""Provisioning: its end first, then what it consists of, and logins last. Past its deadline the account has FAILED.
 
+A site that fails is left for the next one that has a free place, but only while nothing of the account can be there:
+before it was asked for anything, or once it has said no to the end and shown that nothing is left.
+"""
+
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
+from orchestrator.flows import placement
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
-from orchestrator.lifecycle.account import State
-from orchestrator.store import accounts, journal, outbox
+from orchestrator.lifecycle.account import Account, State
+from orchestrator.store import accounts, capacity, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from providers.protocol import AlreadyFenced, Opened, Refused, Site, TryLater
+from providers.protocol import AlreadyFenced, Armed, NeedsHuman, Opened, Refused, Site, SiteError, TryLater
+from stacks.errors import StackError
+
+log = logging.getLogger(__name__)
 
 AVOIDED = timedelta(minutes=1)
 MOST_OFFSET = timedelta(seconds=2)
@@ -24,8 +33,20 @@ def provision(ctx: Context, claimed: Claimed) -> None:
         _fail(ctx, claimed, f"not usable by {account.provision_by.isoformat()}")
         return
     resumed = account.state is State.PROVISIONING
+    try:
+        site = _reached(ctx, account.site)
+    except SiteError:
+        if resumed or not _elsewhere(ctx, claimed):
+            raise
+        return
     begun = claimed if resumed else _begin(ctx, claimed)
-    opened = _make(ctx, begun, resumed)
+    try:
+        armed = effect("provision.arm", site.arm, spec_of(account), account.provisional_end(), begun.generation)
+    except (NeedsHuman, Refused) as no:
+        if not (_leaves(ctx, begun) and _withdrawn(ctx, begun, site) and _elsewhere(ctx, begun)):
+            raise no
+        return
+    opened = _make(ctx, begun, site, armed, resumed)
     if isinstance(opened, str):
         _fail(ctx, begun, opened)
     else:
@@ -37,12 +58,9 @@ def _begin(ctx: Context, claimed: Claimed) -> Claimed:
     return commit("provision.begin", ctx.store, lambda tx: accounts.save(tx, account, claimed, release=False))
 
 
-def _make(ctx: Context, claimed: Claimed, resumed: bool) -> Opened | str:
+def _make(ctx: Context, claimed: Claimed, site: Site, armed: Armed | AlreadyFenced, resumed: bool) -> Opened | str:
     """What was opened, or why this account can never be."""
     account, spec = claimed.account, spec_of(claimed.account)
-    site = ctx.sites.get(account.site)
-    _same_time(ctx, site)
-    armed = effect("provision.arm", site.arm, spec, account.provisional_end(), claimed.generation)
     if isinstance(armed, AlreadyFenced):
         return f"fenced at the site at {armed.at.isoformat()} before it was usable"
     effect("provision.up", ctx.stacks.up, account.id, spec, site)
@@ -58,12 +76,66 @@ def _make(ctx: Context, claimed: Claimed, resumed: bool) -> Opened | str:
     return opened
 
 
-def _same_time(ctx: Context, site: Site) -> None:
+def _reached(ctx: Context, name: str) -> Site:
+    """The site, when it answers and its clock is right. Only looks."""
+    site = ctx.sites.get(name)
     offset = site.now() - ctx.clock()
     if abs(offset) > MOST_OFFSET:
-        ctx.sites.avoid(site.name, ctx.clock() + AVOIDED)
+        ctx.sites.avoid(name, ctx.clock() + AVOIDED)
         raise TryLater(f"site {site.name}: its clock is {offset.total_seconds():+.1f} s off ours; set it right",
                        after=timedelta(seconds=10))
+    return site
+
+
+def _others(ctx: Context, tx: Tx, account: Account) -> list[str]:
+    """Other sites that can serve it and have not just failed, best first."""
+    avoided = ctx.sites.avoided(ctx.clock()) | {account.site}
+    return [name for name in placement.candidates(tx, account.offer) if name not in avoided]
+
+
+def _leaves(ctx: Context, claimed: Claimed) -> bool:
+    """Whether there is anywhere else to go: otherwise nothing is withdrawn here."""
+    with ctx.store.read() as tx:
+        return bool(_others(ctx, tx, claimed.account))
+
+
+def _withdrawn(ctx: Context, claimed: Claimed, site: Site) -> bool:
+    """Whether the site has shown that nothing of the account is there; it refuses earlier decisions from now on."""
+    account, spec = claimed.account.id, spec_of(claimed.account)
+    try:
+        effect("provision.destroy", ctx.stacks.destroy, account, spec, site)
+        effect("provision.clean", site.clean, account, claimed.generation)
+        if site.leftovers(account):
+            return False
+        effect("provision.forget", ctx.stacks.remove, account)
+    except (SiteError, StackError) as error:
+        log.info("account %s: stays at %s, which cannot show that nothing is there: %s", account, site.name, error)
+        return False
+    return True
+
+
+def _elsewhere(ctx: Context, claimed: Claimed) -> bool:
+    """Give the account to the next site that has a free place for it. False: there is none."""
+    account, now = claimed.account, ctx.clock()
+    ctx.sites.avoid(account.site, now + AVOIDED)
+
+    def move(tx: Tx) -> bool:
+        until = placement.held_until(account.offer, account.provision_by + account.offer.duration)
+        capacity.release(tx, account.id)
+        for name in _others(ctx, tx, account):
+            if capacity.hold(tx, account.id, name, account.offer.name, now, until):
+                accounts.save(tx, replace(account, site=name), claimed, release=True)
+                journal.write(tx, "account.moved", account.id, f"worker:{ctx.worker}", f"{account.site} failed",
+                              site=name)
+                return True
+        # Nowhere else: what it held is its own again, nobody could take it meanwhile.
+        capacity.hold(tx, account.id, account.site, account.offer.name, now, until)
+        return False
+
+    moved = commit("provision.elsewhere", ctx.store, move)
+    if moved:
+        ctx.wake.set()
+    return moved
 
 
 def _fail(ctx: Context, claimed: Claimed, why: str) -> None:

@@ -31,3 +31,8 @@ class Offer:
     grace: timedelta = timedelta(days=3)
     provision_within: timedelta = timedelta(minutes=10)
     """From REQUESTED: an account that is not usable by then has FAILED."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of site that may serve it; empty: any. So for `tiers`."""
+    tiers: tuple[Tier, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that a site must have, with these values."""

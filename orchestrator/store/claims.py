@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -40,3 +40,10 @@ def put(tx: Tx, claim: Claim) -> None:
     if tx.execute(update(_table).where(_table.c.account == claim.account, _table.c.fingerprint == claim.fingerprint)
                   .values(credential=dict(claim.credential), at=claim.at).returning(_table.c.account)).first() is None:
         raise KeyTaken(f"account {claim.account} was claimed with another public key")
+
+
+def drop(tx: Tx, account: str, fingerprint: str) -> None:
+    """Let go of a key that turned out to be of no use at the account's site; one that got a credential stays."""
+    known = get(tx, account)
+    if known is not None and known.fingerprint == fingerprint and not known.credential:
+        tx.execute(delete(_table).where(_table.c.account == account, _table.c.fingerprint == fingerprint))

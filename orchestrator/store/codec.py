@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.lifecycle.offer import Offer
 
 _TIMES = ("duration", "grace", "provision_within")
-_LISTS = ("images", "models", "precision")
+_LISTS = ("images", "models", "precision", "kinds", "tiers")
 
 
 def offer_to_json(offer: Offer) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def offer_to_json(offer: Offer) -> dict[str, Any]:
     plain |= {name: plain[name].total_seconds() for name in _TIMES}
     plain |= {name: list(plain[name]) for name in _LISTS}
     plain["warn_before"] = [before.total_seconds() for before in offer.warn_before]
-    plain["accelerators"] = dict(offer.accelerators)
+    plain |= {name: dict(plain[name]) for name in ("accelerators", "labels")}
     return plain
 
 

@@ -4,7 +4,7 @@ must be is TryLater, since then we do not know what the site did."""
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from providers.protocol import (
     ACCOUNT_ID,
@@ -16,6 +16,7 @@ from providers.protocol import (
     Leftover,
     NeedsHuman,
     Opened,
+    PartName,
     SiteError,
     Spec,
     Stale,
@@ -29,6 +30,15 @@ FENCE = 20.0
 """Seconds for a batch of fences."""
 WORK = 60.0
 """Seconds for what makes or removes things."""
+NEEDED_BY: Mapping[str, PartName] = {
+    "program podman": "containers", "program runc": "containers", "program conmon": "containers",
+    "image store": "containers", "model ": "containers",
+    "program btrfs": "storage", "pool quotas": "storage",
+    "program nft": "network", "program ip": "network", "program tc": "network", "forwarding": "network",
+    "program useradd": "account", "uids never used": "account", "group ": "account",
+    "program bwrap": "access", "program setpriv": "access", "principals folder": "access",
+}
+"""What a host's findings are about, by how their subjects begin, and the part that needs it."""
 BATCH = 200
 """Accounts in one fence request: lines stay short, and the first are not kept waiting for the last."""
 
@@ -149,10 +159,16 @@ def read_findings(answer: object) -> list[Finding]:
     for row in _rows(answer, "findings"):
         match row:
             case {"subject": str(subject), "ok": bool(ok), **rest}:
-                found.append(Finding(subject, ok, str(rest.get("seen", "")), str(rest.get("remedy", ""))))
+                seen, remedy = str(rest.get("seen", "")), str(rest.get("remedy", ""))
+                found.append(Finding(subject, ok, seen, remedy, part(subject)))
             case _:
                 raise _unread("a finding", row)
     return found
+
+
+def part(subject: str) -> PartName | Literal["site"]:
+    """The part of an account that a host cannot give without what a finding is about."""
+    return next((name for words, name in NEEDED_BY.items() if subject.startswith(words)), "site")
 
 
 def read_now(answer: object) -> datetime:

@@ -71,6 +71,8 @@ class MemorySite:
             _not_lower(world, spec.account, generation)
             if spec.account not in world.tenancies and generation <= world.tombstones.get(spec.account, 0):
                 raise Stale(f"account {spec.account}: was cleaned away at {self.name}")
+            if spec.account not in world.tenancies and world.faults.full:
+                raise NeedsHuman(f"site {self.name}: is full", remedy="let offers go to another site")
             tenancy = world.tenancies.setdefault(spec.account, Tenancy(end.timestamp(), generation))
             if tenancy.fenced_at is None and tenancy.end <= world.now() and tenancy.end != end.timestamp():
                 world.fence(spec.account, tenancy.end, "end")
@@ -187,7 +189,8 @@ class MemorySite:
         prepared = self._enter(None, lambda world: world.prepared)
         return [
             Finding("clock", skew <= MOST_SKEW, f"{skew.total_seconds():.3f} s off", "set the site's clock"),
-            Finding("prepared", prepared, "yes" if prepared else "no", f"tenure site prepare {self.name}"),
+            *(Finding("prepared", prepared, "yes" if prepared else "no", f"tenure site prepare {self.name}", part)
+              for part in PARTS),
         ]
 
     def prepare(self, dry_run: bool) -> list[str]:

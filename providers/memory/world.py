@@ -51,6 +51,8 @@ class Tenancy:
 class Faults:
     """What is broken, switched on by whoever tests. All off at first."""
 
+    full: bool = False
+    """No account that is not here yet is taken."""
     no_reaper: bool = False
     """The site does not end leases by itself."""
     dead: bool = False

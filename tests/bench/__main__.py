@@ -5,7 +5,10 @@ import subprocess
 import sys
 import time
 
-SITES = {"slurm": (("tests.bench.slurm", "redeemed → usable, ends and reclaims on a real Slurm cluster"),)}
+SITES = {
+    "slurm": (("tests.bench.slurm", "redeemed → usable, ends and reclaims on a real Slurm cluster"),),
+    "aws": (("tests.bench.aws", "what one account costs in calls and seconds, at an emulator of AWS"),),
+}
 """Parts of a site other than Linux."""
 PARTS = (
     ("tests.bench.linux", "redeemed → usable, provisions and reclaims on the lab"),

@@ -8,6 +8,8 @@ from tests.demo.report import Report
 from tests.lab.place import Unfit, base
 
 NAME = "demo"
+ALONE = {"aws": "tests.demo.aws"}
+"""Sites whose demo is a module of its own, with `main()`."""
 FOLDER = base().parent / "tenure-demo"
 SITES = {"linux": "tests.demo.acts", "slurm": "tests.demo.slurm"}
 """Each module has TITLE, OFFERS, lab(name) and both(stage, report)."""
@@ -19,8 +21,10 @@ def main() -> int:
         for site, module in SITES.items():
             world.clean(FOLDER.with_name(f"{FOLDER.name}-{site}"), import_module(module).lab(f"{NAME}{site}"))
         return 0
+    if asked in ALONE:
+        return int(import_module(ALONE[asked]).main())
     if asked not in SITES:
-        print(f"There is no demo of {asked!r}; there is one of {', '.join(SITES)}.", file=sys.stderr)
+        print(f"There is no demo of {asked!r}; there is one of {', '.join([*SITES, *ALONE])}.", file=sys.stderr)
         return 2
     shown = import_module(SITES[asked])
     report = Report()

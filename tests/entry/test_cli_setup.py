@@ -49,7 +49,7 @@ def test_init_again_changes_nothing(tmp_path: Path) -> None:
     assert (home.folder / "keyring.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("site", ["site-linux.yaml", "site-memory.yaml"])
+@pytest.mark.parametrize("site", ["site-aws.yaml", "site-linux.yaml", "site-memory.yaml"])
 def test_the_examples_apply(tmp_path: Path, site: str) -> None:
     """What the repository shows works as it stands."""
     home = Home(tmp_path / "home")

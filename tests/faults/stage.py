@@ -116,6 +116,15 @@ class Stage:
         with self.site() as world:
             world.offset = self.ahead
             world.tick()
+        with Keeper(Path(f"{self.file}-south")).held() as world:
+            world.offset = self.ahead
+            world.tick()
+
+    def second(self) -> None:
+        """Another site, the next in order."""
+        with self.ctx.store.write() as tx:
+            sites.put(tx, SiteRow("south", "memory", "edge", settings={"file": f"{self.file}-south"}, order=1))
+            sites.put_places(tx, "south", [Places("south", one.name, PLACES) for one in (self.offer, CONTRACT)])
 
     def redeem(self, event: str = "e-1", code: int = 0) -> str:
         """The event, or the same event again."""

@@ -25,6 +25,14 @@ def requested(stage: Stage) -> None:
     stage.redeem()
 
 
+def full_here(stage: Stage) -> None:
+    """The account's site takes nobody, and there is another."""
+    stage.second()
+    requested(stage)
+    with stage.site() as world:
+        world.faults.full = True
+
+
 def opened_and_killed(stage: Stage) -> None:
     """Killed between opening and its commit: the next try is a resumed one."""
     stage.redeem()
@@ -103,6 +111,8 @@ SCENES: Mapping[str, Scene] = {
     "provision.open": (requested, ""), "provision.active": (requested, ""),
     "provision.settle": (opened_and_killed, ""), "provision.failed": (too_late, ""),
     "provision.later": (requested, "stack"),
+    "provision.destroy": (full_here, ""), "provision.clean": (full_here, ""), "provision.forget": (full_here, ""),
+    "provision.elsewhere": (full_here, ""),
     "fence.site": (at_the_end, ""), "fence.save": (at_the_end, ""), "fence.each": (two_at_the_end, "brittle"),
     "fence.later": (unfenceable, ""),
     "reclaim.fence": (past_grace, ""), "reclaim.begin": (past_grace, ""), "reclaim.inventory": (past_grace, ""),

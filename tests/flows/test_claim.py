@@ -1,7 +1,7 @@
 """Claims: minted for the holder's own key, the first key wins, and the end of the lease is the credential's."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -9,6 +9,7 @@ from orchestrator.flows.claim import account_of, checked_key, claim, claim_token
 from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store.errors import KeyTaken
+from providers.protocol import BadKey, Credential, Spec
 from tests.flows.town import Town, public_key
 
 HOUR = timedelta(hours=1)
@@ -105,6 +106,41 @@ def test_when_the_site_has_fenced_already_nothing_is_minted(town: Town) -> None:
     town.clock.at -= timedelta(seconds=1)
     town.advance(town.offer.duration)
     assert _refusal(town, id) == "fenced"
+
+
+class Cloud:
+    """A site whose credentials are sealed sessions of an hour, and which has no use for one of the keys."""
+
+    def __init__(self, town: Town, useless: str = "") -> None:
+        self.town, self.useless, self.minted = town, useless, 0
+
+    def issue(self, spec: Spec, holder_key: str, end: datetime) -> Credential:
+        if holder_key in self.useless:
+            raise BadKey("nothing can be sealed to this key")
+        self.minted += 1
+        return Credential("", "role", 443, (), min(end, self.town.clock.at + HOUR), f"sealed {self.minted}")
+
+    def close(self) -> None:
+        """Nothing to drop."""
+
+
+def test_a_session_that_is_over_before_the_lease_is_minted_anew(town: Town) -> None:
+    """Within its hour the same answer; after it a fresh one, without any change of the end."""
+    id, key = town.active(), public_key()
+    town.instead("north", Cloud(town))
+    assert [claim(town.ctx, id, key).sealed for _ in range(2)] == ["sealed 1"] * 2
+    town.clock.at += HOUR
+    assert [claim(town.ctx, id, key).sealed for _ in range(2)] == ["sealed 2"] * 2
+
+
+def test_a_key_of_no_use_at_the_site_is_not_pinned(town: Town) -> None:
+    """The holder is told, and claims with another."""
+    id, useless, key = town.active(), public_key(), public_key()
+    town.instead("north", Cloud(town, useless))
+    with pytest.raises(RuleError) as refused:
+        claim(town.ctx, id, useless)
+    assert refused.value.code == "bad_key"
+    assert claim(town.ctx, id, key).sealed == "sealed 1"
 
 
 def test_a_claim_link_is_ours_or_it_is_not(town: Town) -> None:

@@ -171,6 +171,7 @@ def test_a_fence_waits_for_no_provisioning(town: Town) -> None:
         town.redeem(code)
     with Sweep(town.ctx) as sweep:
         sweep.tick(town.clock.at)
+        # Its warning has the account for so long.
         assert sweep._warnings.idle(30)
         town.advance(SECOND)
         sweep.tick(town.clock.at)

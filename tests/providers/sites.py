@@ -10,6 +10,7 @@ from providers.protocol import Site
 from providers.registry import connect
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
+from tests.lab.moto import KEYS, moto
 from tests.lab.place import Place
 from tests.lab.program import MODEL, described
 from tests.lab.slurm import SlurmLab
@@ -71,4 +72,12 @@ def slurm() -> Iterator[Shown]:
         lab.down()
 
 
-KINDS = {"memory": memory, "linux": linux, "slurm": slurm}
+@contextmanager
+def aws() -> Iterator[Shown]:
+    """A prepared site at AWS's emulator."""
+    with moto() as server, closing(connect("aws", "every", server.settings(), KEYS)) as site:
+        site.prepare(dry_run=False)
+        yield Shown(site, ("public.ecr.aws/docker/library/busybox:1",))
+
+
+KINDS = {"memory": memory, "linux": linux, "slurm": slurm, "aws": aws}

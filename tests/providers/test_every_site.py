@@ -335,6 +335,11 @@ def test_a_text_is_taken_for_the_holder(site: Site, account: Spec) -> None:
         site.warn(account.account, text)
 
 
+def test_a_check_says_how_each_part_is(site: Site) -> None:
+    """Green, or what is missing: of every part something was looked at."""
+    assert {finding.part for finding in site.check()} >= set(PARTS)
+
+
 def test_prepared_is_prepared(site: Site) -> None:
     """Nothing would be changed, and nothing is."""
     assert site.prepare(dry_run=True) == []

@@ -47,6 +47,7 @@ def test_an_unknown_site_is_not_found(world: World, call: object) -> None:
 def test_an_offer_is_read_back(world: World) -> None:
     """Every field of an offer survives."""
     full = replace(OFFER, name="full", models=("qwen",), accelerators={"910b": 2}, precision=("fp16", "int8"),
+                   kinds=("linux",), tiers=("hub",), labels={"city": "nanjing"},
                    warn_before=(HOUR, HOUR / 3600 / 10))
     with world.store.write() as tx:
         sites.put_offer(tx, full)

@@ -46,7 +46,7 @@ def list_(json: Json = False) -> None:
 @app.command(epilog="Example: tenure site check edge-1")
 def check(name: Annotated[str | None, typer.Argument(help="One site; all when left out.")] = None,
           json: Json = False) -> None:
-    """Look at clock, versions, quotas and space. Exit code 1 when something is not as it must be."""
+    """Look at clock, versions, quotas and space, part by part. Exit code 1 when something is not as it must be."""
     from orchestrator.store import sites
 
     with opened() as ctx:
@@ -55,7 +55,7 @@ def check(name: Annotated[str | None, typer.Argument(help="One site; all when le
         with output.progress("checking sites", len(names)) as progress:
             found = findings(ctx, names, progress.step)
     output.rows(json, [{"site": site} | shown.finding(one) for site, one in found],
-                ["site", "subject", "ok", "seen", "remedy"], "no sites: `tenure apply -f site.yaml`")
+                ["site", "part", "subject", "ok", "seen", "remedy"], "no sites: `tenure apply -f site.yaml`")
     if not all(one.ok for _, one in found):
         raise typer.Exit(output.FAILED)
 

@@ -38,6 +38,8 @@ class Connection:
     certificate_file: str
     hosts_file: str
     containers: list[tuple[str, str]]
+    sealed: bool = False
+    """Something to open with the private key, not to log in with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,12 @@ def show_left(left: timedelta, lang: Language) -> str:
 def connection(account: Account, credential: Credential, zone: tzinfo) -> Connection:
     """The exact commands that this credential is used with."""
     name = f"tenure-{account.id}"
+    if credential.sealed:
+        file = f"{name}-sealed.age"
+        return Connection(
+            account=account.id, expires=_show(credential.expires, zone) or "", sealed=True, containers=[],
+            command=open_command(account.id), certificate_file=file, hosts_file="",
+            save="\n".join([f"cat > ~/.ssh/{file} <<'EOF'", credential.sealed, "EOF"]))
     certificate, hosts = f"{name}-cert.pub", f"{name}-hosts"
     return Connection(
         account=account.id, expires=_show(credential.expires, zone) or "", command=ssh_command(account.id, credential),
@@ -180,11 +188,18 @@ def connection(account: Account, credential: Credential, zone: tzinfo) -> Connec
 
 def ssh_command(account: str, credential: Credential) -> str:
     """What the holder types, with the private key where ssh-keygen puts it."""
+    if credential.sealed:
+        return open_command(account)
     kind = credential.certificate.split("-cert-v01@", 1)[0]
     key = {"ssh-ed25519": "id_ed25519", "ssh-rsa": "id_rsa"}.get(kind, "id_ecdsa")
     return (f"ssh -p {credential.port} -i ~/.ssh/{key} -o IdentitiesOnly=yes"
             f" -o CertificateFile=~/.ssh/tenure-{account}-cert.pub"
             f" -o UserKnownHostsFile=~/.ssh/tenure-{account}-hosts {credential.login}")
+
+
+def open_command(account: str) -> str:
+    """Opens what is sealed to the holder's key; the text inside says how it is used."""
+    return f"age -d -i ~/.ssh/id_ed25519 ~/.ssh/tenure-{account}-sealed.age"
 
 
 def containers(account: Account) -> list[tuple[str, str]]:

@@ -44,7 +44,10 @@ class CredentialOut(BaseModel):
     port: int
     host_keys: list[str] = Field(description="known_hosts lines")
     expires: str
-    command: str = Field(description="the ssh command, once certificate and host keys are saved under ~/.ssh")
+    command: str = Field(description="the ssh command, once certificate and host keys are saved under ~/.ssh; of a "
+                                     "sealed credential, the command that opens it with the holder's private key")
+    sealed: str = Field(default="", description="a cloud's credential, in age's format, sealed to the holder's own "
+                                                "SSH key; certificate and host_keys are empty then")
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -155,7 +158,10 @@ async def _file(desk: Desk, token: str, kind: str) -> Response:
     account, credential = await desk.lanes.read(_read, desk, token)
     if credential is None:
         raise Problem(404, "not_claimed", "nothing was minted for this account yet")
-    text = credential.certificate.strip() if kind == "cert.pub" else "\n".join(credential.host_keys)
+    if credential.sealed:
+        kind, text = "sealed.age", credential.sealed
+    else:
+        text = credential.certificate.strip() if kind == "cert.pub" else "\n".join(credential.host_keys)
     return PlainTextResponse(text + "\n", headers={
         "Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="tenure-{account.id}-{kind}"'})
 
@@ -163,5 +169,5 @@ async def _file(desk: Desk, token: str, kind: str) -> Response:
 def _out(account: str, credential: Credential) -> CredentialOut:
     return CredentialOut(account=account, certificate=credential.certificate, login=credential.login,
                          port=credential.port, host_keys=list(credential.host_keys),
-                         expires=credential.expires.isoformat(),
+                         expires=credential.expires.isoformat(), sealed=credential.sealed,
                          command=claim_page.ssh_command(account, credential))

@@ -1,0 +1,118 @@
+"""Looking at a site as a whole: what is left of an account, who is there, what was used, and what is missing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from providers.aws.containers import MOST, Containers
+from providers.aws.edge import Aws
+from providers.aws.ground import Ground, Piece
+from providers.aws.network import Network
+from providers.aws.part import AwsPart
+from providers.protocol import ACCOUNT_ID, PARTS, Finding, Leftover, NeedsHuman, PartName, SiteError
+
+MOST_SKEW = 2.0
+FINISHED = ("RUNNING", "SUCCEEDED", "FAILED")
+
+
+def listings(account: str, of: Iterable[tuple[str, Callable[[str], list[Leftover]]]]) -> list[Leftover]:
+    """Service by service. A listing that fails is a leftover of its own: nobody knows what it would have shown."""
+    def one(named: tuple[str, Callable[[str], list[Leftover]]]) -> list[Leftover]:
+        kind, left = named
+        try:
+            return left(account)
+        except SiteError as failed:
+            return [Leftover(kind, f"could not be listed: {failed}", unlisted=True)]
+
+    with ThreadPoolExecutor(6, "leftovers") as pool:
+        return [item for some in pool.map(one, of) for item in some]
+
+
+def account_ids(traces: Iterable[str]) -> list[str]:
+    """The account ids in names (`tn-<id>-…`) and tags."""
+    words = {trace.removeprefix("tn-").split("-")[0] for trace in traces}
+    return sorted(word for word in words if ACCOUNT_ID.fullmatch(word))
+
+
+def cpu_seconds(aws: Aws, containers: Containers, account: str, since: datetime, until: datetime) -> float | None:
+    """vCPU-seconds of the account's jobs, from Batch's own records, which it keeps for at least a day after a job's
+    end; None when Batch has no queue of the account."""
+    if containers.look(account) is None:
+        return None
+    jobs = {str(job["jobId"]): job for job in containers.jobs(account, FINISHED)}
+    ids, used = list(jobs), 0.0
+    for start in range(0, len(ids), 100):
+        for job in aws.call("batch", "describe_jobs", jobs=ids[start:start + 100])["jobs"]:
+            used += _seconds(job, since, until) * _vcpus(job)
+    return used
+
+
+def _seconds(job: Mapping[str, object], since: datetime, until: datetime) -> float:
+    begun, over = _at(job.get("startedAt")), _at(job.get("stoppedAt"))
+    if begun is None:
+        return 0.0
+    return max(0.0, (min(over or until, until) - max(begun, since)).total_seconds())
+
+
+def _at(milliseconds: object) -> datetime | None:
+    return datetime.fromtimestamp(float(str(milliseconds)) / 1000, UTC) if milliseconds else None
+
+
+def _vcpus(job: Mapping[str, object]) -> float:
+    container = job.get("container")
+    wants = container.get("resourceRequirements", []) if isinstance(container, Mapping) else []
+    return next((float(one["value"]) for one in wants if one["type"] == "VCPU"), 0.0)
+
+
+def findings(aws: Aws, ground: Ground, parts: Mapping[PartName, AwsPart]) -> list[Finding]:
+    """Who we are, the clock, what `prepare` makes, then each of the five parts: green, or what is missing."""
+    site = aws.settings.site
+    try:
+        caller = aws.caller
+    except SiteError as failed:
+        return [Finding("reachable", False, str(failed), _remedy(failed, "see that AWS can be reached from here"))]
+    found = [_clock(aws), Finding("principal", caller.split(":")[1] == aws.partition, caller,
+                                  f"use credentials of partition {aws.partition}")]
+    for piece in ground.pieces:
+        found.append(_asked(piece.what, partial(_there, piece), f"tenure site prepare {site}"))
+    for name in PARTS:
+        seen = _asked(name, partial(_part, parts[name]), "raise the limit, or drain this site")
+        found.append(replace(seen, part=name))
+    return found
+
+
+def _there(piece: Piece) -> tuple[bool, str]:
+    there = piece.there()
+    return there, "there" if there else "missing"
+
+
+def _part(part: AwsPart) -> tuple[bool, str]:
+    """Its listings work, and another account would find room."""
+    there = len(account_ids(part.everyone()))
+    if isinstance(part, Containers):
+        environments, queues = len(part.environments()), len(part.queues())
+        seen = f"{environments} of {MOST} compute environments, {queues} of {MOST} queues"
+        return max(environments, queues) < MOST, seen
+    if isinstance(part, Network):
+        free = len(part.free(part.vpc()))
+        return free > 0, f"{free} slices free"
+    return True, f"{there} there"
+
+
+def _asked(subject: str, ask: Callable[[], tuple[bool, str]], remedy: str) -> Finding:
+    try:
+        ok, seen = ask()
+    except SiteError as failed:
+        return Finding(subject, False, str(failed), _remedy(failed, remedy))
+    return Finding(subject, ok, seen, remedy)
+
+
+def _remedy(failed: SiteError, otherwise: str) -> str:
+    return failed.remedy if isinstance(failed, NeedsHuman) else otherwise
+
+
+def _clock(aws: Aws) -> Finding:
+    offset = (aws.clock.now() - datetime.now(UTC)).total_seconds()
+    return Finding("clock", abs(offset) <= MOST_SKEW, f"{offset:+.3f} s off ours", "set this machine's clock (NTP)")

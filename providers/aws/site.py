@@ -1,0 +1,187 @@
+"""A slice of an AWS account as a site. Its lease table decides; `Ends` makes AWS be as the lease says."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from providers.aws import fargate, lease, looks, settings
+from providers.aws.access import Access
+from providers.aws.account import Account
+from providers.aws.containers import Containers
+from providers.aws.edge import Aws
+from providers.aws.ends import Ends
+from providers.aws.ground import Ground
+from providers.aws.leases import Leases
+from providers.aws.names import Names
+from providers.aws.network import Network
+from providers.aws.part import AwsPart
+from providers.aws.storage import GIB, Storage
+from providers.protocol import (
+    PARTS,
+    AlreadyFenced,
+    Armed,
+    Capacity,
+    Credential,
+    Fenced,
+    Finding,
+    Leftover,
+    Opened,
+    Part,
+    PartName,
+    Refused,
+    SiteError,
+    Spec,
+    Usage,
+    checked_account,
+    checked_generation,
+)
+
+SECRETS: tuple[str, ...] = ()
+"""Keys that Tenure makes for such a site: none, it has AWS's own."""
+LONGEST_NOTICE = 4096
+AT_ONCE = 16
+
+
+def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) -> "AwsSite":
+    """Settings: see `providers.aws.settings.AwsSettings`. Secrets, all optional: `access_key_id`, `secret_access_key`,
+    `session_token`; without them boto3 finds its own (profile, role of the machine), which is better."""
+    return AwsSite(Aws(settings.parse(name, raw), secrets))
+
+
+class AwsSite:
+    """Thread-safe; connects on first use."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.name = aws.settings.site
+        self._aws = aws
+        names = Names(aws)
+        self._leases = Leases(aws, names)
+        account, containers = Account(aws, names, self._leases), Containers(aws, names, self._leases)
+        self._access = Access(aws, names, self._leases)
+        self._storage = Storage(aws, names, self._leases)
+        self._containers = containers
+        self._own: Mapping[PartName, AwsPart] = {
+            "account": account, "storage": self._storage, "network": Network(aws, names, self._leases),
+            "containers": containers, "access": self._access}
+        self.parts: Mapping[PartName, Part] = self._own
+        self._ends = Ends(aws, names, self._leases, account, containers)
+        self._ground = Ground(aws, names)
+
+    def now(self) -> datetime:
+        self._aws.call("sts", "get_caller_identity")
+        return self._aws.clock.now()
+
+    def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
+        """What cannot be held here is refused before anything is made."""
+        known = self._leases.get(checked_account(spec.account))
+        if known is None or known.gone:
+            lease.not_lower(known, spec.account, generation)
+            fargate.fits(spec)
+            self._containers.room({one.account for one in self._leases.all()})
+        answer = self._leases.change(spec.account, lambda known, now: lease.arm(
+            known, spec.account, end.timestamp(), generation, now))
+        self._ends.enforce(spec.account)
+        return answer
+
+    def open(self, spec: Spec, duration: timedelta, generation: int) -> Opened:
+        checked_account(spec.account)
+        if duration <= timedelta(0):
+            raise Refused(f"account {spec.account}: a lease of {duration} cannot be opened")
+        lease.not_lower(self._leases.live(spec.account), spec.account, generation)
+        missing = [part for part in PARTS if self._own[part].look(spec.account) is None]
+        if missing:
+            raise Refused(f"account {spec.account}: cannot open without {', '.join(missing)}")
+        answer = self._leases.change(spec.account, lambda known, now: lease.opened(
+            known, spec.account, duration.total_seconds(), generation, now))
+        self._ends.enforce(spec.account)
+        return answer
+
+    def issue(self, spec: Spec, holder_key: str, end: datetime) -> Credential:
+        known, now = self._leases.get(spec.account), self.now()
+        if known is None or not known.usable(now.timestamp()):
+            raise Refused(f"account {spec.account}: logins are closed")
+        return self._access.mint(spec.account, holder_key, min(end, lease.instant(known.end)), now)
+
+    def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
+        with ThreadPoolExecutor(AT_ONCE, "fence") as pool:
+            return list(pool.map(lambda one: self._fence(one[0], one[1], by), batch))
+
+    def _fence(self, account: str, generation: int, by: Literal["end", "operator"]) -> Fenced:
+        """One account's fault is its own answer."""
+        try:
+            answer = self._leases.change(account, lambda known, now: lease.fenced(known, account, generation, by, now))
+            self._ends.enforce(account)
+        except SiteError as failed:
+            return Fenced(account, None, failed)
+        return answer
+
+    def unfence(self, spec: Spec, generation: int, end: datetime) -> Armed | AlreadyFenced:
+        answer = self._leases.change(spec.account, lambda known, now: lease.unfenced(
+            known, spec.account, generation, end.timestamp(), now))
+        self._ends.enforce(spec.account)
+        return answer
+
+    def warn(self, account: str, text: str) -> None:
+        """There is no terminal here: the text lies in the lease's row; the holder is told by message."""
+        self._leases.change(account, lambda known, now: (
+            replace(lease.present(known, account), notice=text[:LONGEST_NOTICE]), None))
+
+    def leftovers(self, account: str) -> list[Leftover]:
+        checked_account(account)
+        return looks.listings(account, [
+            *((name, self._own[name].left) for name in reversed(PARTS)),
+            ("schedule", self._ends.left), ("lease", self._lease_left)])
+
+    def _lease_left(self, account: str) -> list[Leftover]:
+        known = self._leases.get(account)
+        return [Leftover("lease", f"lease of {account}")] if known is not None and not known.gone else []
+
+    def clean(self, account: str, generation: int) -> None:
+        self._leases.change(account, lambda known, now: lease.cleaning(
+            known, account, checked_generation(generation), now))
+        for name in reversed(PARTS):
+            self._own[name].take(account)
+        self._ends.take(account)
+        self._leases.change(account, lambda known, now: (replace(_kept(known, account, generation), gone=True), None))
+
+    def accounts(self) -> list[str]:
+        traces = {one.account for one in self._leases.all()} | self._ends.everyone()
+        for part in self._own.values():
+            traces |= part.everyone()
+        return looks.account_ids(traces)
+
+    def usage(self, account: str, since: datetime) -> Usage:
+        """AWS counts an account's vCPU-seconds; bytes sent and bytes stored it does not tell."""
+        checked_account(account)
+        now = self.now()
+        return Usage(since, now, None, None, looks.cpu_seconds(self._aws, self._containers, account, since, now))
+
+    def capacity(self) -> Capacity:
+        own = self._aws.settings
+        taken = sum(volume["Size"] for volume in self._storage.ours())
+        free = max(0, own.storage_gib - taken)
+        return Capacity(own.vcpus * 1000, own.vcpus * 8 * GIB, own.storage_gib * GIB, free * GIB)
+
+    def check(self) -> list[Finding]:
+        return looks.findings(self._aws, self._ground, self._own)
+
+    def prepare(self, dry_run: bool) -> list[str]:
+        return self._ground.prepare(dry_run)
+
+    def unprepare(self, dry_run: bool) -> list[str]:
+        there = self.accounts()
+        if there:
+            raise Refused(f"site {self.name}: accounts are there: {', '.join(there[:5])}")
+        return self._ground.unprepare(dry_run)
+
+    def close(self) -> None:
+        self._aws.close()
+
+
+def _kept(known: lease.Lease | None, account: str, generation: int) -> lease.Lease:
+    """The row after everything else is gone; somebody with a higher generation may have written meanwhile."""
+    lease.not_lower(known, account, generation)
+    assert known is not None
+    return known

@@ -1,0 +1,69 @@
+"""AWS's emulator (moto) as a process of its own on loopback, for the AWS kind's tests, demo and benchmark.
+
+It stands for AWS's answers only: it knows no date condition, no boundary and no time, so nothing here proves a fence.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import boto3
+
+from tests.drive import free_port, until
+
+KEYS = {"access_key_id": "AKIAEMULATED", "secret_access_key": "nothing-secret"}
+
+
+class Moto:
+    """One server; its process is ours and nobody else's."""
+
+    def __init__(self, port: int, process: "subprocess.Popen[bytes]") -> None:
+        self.port = port
+        self.process = process
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def settings(self, region: str = "eu-central-1", **more: object) -> dict[str, object]:
+        """A site's settings that point to it."""
+        return {"region": region, "endpoint_url": self.url, "vcpus": 64, "storage_gib": 1000, **more}
+
+    def client(self, service: str, region: str = "eu-central-1") -> Any:
+        """Straight to a service, past our own code."""
+        return boto3.client(service, region_name=region, endpoint_url=self.url,
+                            aws_access_key_id=KEYS["access_key_id"], aws_secret_access_key=KEYS["secret_access_key"])
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with urlopen(f"{self.url}/moto-api/reset", data=b"", timeout=10) as answer:
+            answer.read()
+
+
+@contextmanager
+def moto(log: Path | None = None) -> Iterator[Moto]:
+    """A server that answers, ended with its own pid."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    with open(log or "/dev/null", "ab") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said)
+    server = Moto(port, process)
+    try:
+        until("the emulator answers", lambda: _answers(server), within=60, every=0.1)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(server: Moto) -> bool | None:
+    assert server.process.poll() is None, f"moto_server ended with {server.process.returncode}"
+    try:
+        with urlopen(f"{server.url}/moto-api/data.json", timeout=2):
+            return True
+    except OSError:
+        return None
