@@ -27,6 +27,14 @@ nft "add table inet byhand; add chain inet byhand f { type filter hook forward p
      add quota inet byhand q_$n { over 12 mbytes; }; add rule inet byhand f iifname v$n quota name q_$n drop"
 """
 
+FENCE = r"""
+n=$1 cg=$5
+nft insert rule inet byhand f iifname v$n drop
+echo FROZEN > /sys/fs/cgroup/freezer/$cg/$n/freezer.state
+for p in $(cat /sys/fs/cgroup/freezer/$cg/$n/cgroup.procs); do kill -9 $p; done
+echo THAWED > /sys/fs/cgroup/freezer/$cg/$n/freezer.state
+"""
+
 REMOVE = r"""
 n=$1 pool=$3 cg=$5
 ip link del v$n; ip netns del tn-$n
@@ -46,12 +54,12 @@ def ssh(place: Place, script: str, words: list[str]) -> float:
     return time.monotonic() - began
 
 
-def accounts(place: Place, count: int) -> list[float]:
-    """Make so many accounts by hand, and take each away again; seconds of each making."""
-    took = []
+def accounts(place: Place, count: int) -> dict[str, list[float]]:
+    """Make so many accounts by hand, fence each and take it away again; seconds of each act."""
+    took: dict[str, list[float]] = {"make": [], "fence": [], "remove": []}
     for number in range(count):
         words = [f"ahand{number:05d}"[:10], str(place.uid_max - number), str(place.path("pool")), str(number + 1),
                  place.cgroup]
-        took.append(ssh(place, SCRIPT, words))
-        ssh(place, REMOVE, words)
+        for name, script in (("make", SCRIPT), ("fence", FENCE), ("remove", REMOVE)):
+            took[name].append(ssh(place, script, words))
     return took

@@ -92,6 +92,30 @@ def _container(holder: Holder) -> None:
     assert ran.stdout.strip() == b"up", ran.stderr.decode()
 
 
+def end_one_by_one(world: World, notes: timed.Notes, accounts: list[str]) -> None:
+    """Fence and reclaim accounts one at a time, each asked for at the operators' API."""
+    fenced, gone = [], []
+    since = time.monotonic()
+    for account in accounts:
+        began = time.monotonic()
+        ask(world, account, "fence")
+        fenced.append(time.monotonic() - began)
+    for account in accounts:
+        began = time.monotonic()
+        ask(world, account, "reclaim")
+        world.tenure.wait(account, {"RECLAIMED"}, world.token, within=120)
+        gone.append(time.monotonic() - began)
+    line("fence, asked → done", fenced)
+    line("of it: the site's call", notes.each("fence", since))
+    line("reclaim, asked → RECLAIMED with its proof", gone)
+
+
+def ask(world: World, account: str, act: str) -> None:
+    """One act of an operator's."""
+    httpx.post(f"{world.tenure.url}/v1/accounts/{account}/{act}", json={"why": "bench"}, timeout=30,
+               headers={"authorization": f"Bearer {world.token}"}).raise_for_status()
+
+
 def many(world: World, count: int) -> list[str]:
     """Redeem so many at once; accounts a second until all are ACTIVE, with the CPU of each."""
     codes = [world.voucher("rental") for _ in range(count)]
@@ -109,8 +133,7 @@ def take_back(world: World, accounts: list[str]) -> None:
     """Ask for all accounts back at once; reclaims a second with the CPU of each."""
     used, began = cpu(), time.monotonic()
     for account in accounts:
-        httpx.post(f"{world.tenure.url}/v1/accounts/{account}/reclaim", json={"why": "bench"}, timeout=30,
-                   headers={"authorization": f"Bearer {world.token}"}).raise_for_status()
+        ask(world, account, "reclaim")
     for account in accounts:
         world.tenure.wait(account, {"RECLAIMED"}, world.token, within=600)
     took = time.monotonic() - began
@@ -143,7 +166,8 @@ def main() -> None:
     lab = Lab("bench")
     place = lab.bare()
     lab.start_sshd()
-    line("floor: by hand, one SSH exec", byhand.accounts(place, options.count))
+    for act, seconds in byhand.accounts(place, options.count).items():
+        line(f"floor: {act} by hand, one SSH exec", seconds)
     line("floor: pulumi up alone", pulumi_alone(options.count))
     world = stage.build(folder, lab, stage.OFFERS, serve=False)
     try:
@@ -168,7 +192,8 @@ def run(world: World, count: int, at_once: int, use: Use = _container) -> None:
             while not server.started:
                 time.sleep(0.01)
             made = one_by_one(world, notes, count, use)
-            made += many(world, at_once)
+            end_one_by_one(world, notes, made)
+            made = many(world, at_once)
             print(f"  memory of doors and worker{'':<26} {resident():5.0f} MiB", flush=True)
             take_back(world, made)
             server.should_exit = True

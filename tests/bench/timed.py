@@ -38,6 +38,11 @@ class Notes:
             reached = max(reached, ended)
         return total
 
+    def each(self, name: str, since: float) -> list[float]:
+        """Seconds of each call of this name since then."""
+        with self.lock:
+            return [ended - began for _, what, began, ended in self.calls if what == name and began >= since]
+
     def first(self, kind: str, since: float) -> float:
         """When the first call of this kind since then began."""
         with self.lock:
