@@ -53,13 +53,12 @@ def both(world: World, report: Report) -> None:
 
 def redeem(world: World, report: Report, offer: str, name: str) -> Opened:
     """1: a signed redemption becomes an account whose holder runs a job."""
-    begun = time.monotonic()
     opened = acts.admitted(world, report, offer, name)
     with report.step("`srun` from that login: a job answers") as step:
         ran = opened.holder.ssh("srun", "id", "-un")
         said = (ran.stdout + ran.stderr).decode().strip()
         step.must(ran.stdout.strip() == f"tn-{opened.id}".encode(), said)
-        step.saw(f"redeemed → job's first output: {time.monotonic() - begun:.2f} s")
+        step.saw(f"redeemed → job's first output: {time.monotonic() - opened.redeemed:.2f} s")
     return opened
 
 
