@@ -108,7 +108,7 @@ class Town:
             for one in (offer, LARGER):
                 sites.put_offer(tx, one)
             for name in names:
-                sites.put(tx, SiteRow(name, "memory", "edge"))
+                sites.put(tx, SiteRow(name, "memory", "edge", {"chips": "ascend-910b"}))
                 sites.put_places(tx, name, [Places(name, offer.name, places), Places(name, LARGER.name, places)])
 
     def worker(self, name: str, settings: Settings | None = None, home: Path | None = None) -> Context:
