@@ -35,6 +35,8 @@ class Spec:
     images: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     accelerators: Mapping[str, int] = field(default_factory=dict)
+    set_aside: bool = False
+    """Cores are kept free for the account for its whole lease, whether it uses them or not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,4 +44,5 @@ def contained(spec: Spec) -> dict[str, Any]:
         "images": sorted(spec.images),
         "models": sorted(spec.models),
         "accelerators": dict(spec.accelerators),
+        **({"set_aside": True} if spec.set_aside else {}),
     }

@@ -114,5 +114,5 @@ def spec_of(account: Account, offer: Offer | None = None) -> Spec:
     return Spec(
         account=account.id, containers=want.containers, cpu_milli=want.cpu_milli, memory=want.memory, pids=want.pids,
         storage=want.storage, rate=want.rate, egress=want.egress, images=want.images, models=want.models,
-        accelerators=dict(want.accelerators),
+        accelerators=dict(want.accelerators), set_aside=want.set_aside,
     )

@@ -22,6 +22,7 @@ from orchestrator.flows.yaml_fields import (
     raw,
     table,
     text,
+    truth,
     whole,
 )
 from orchestrator.flows.yaml_values import at_least as _at_least
@@ -143,6 +144,7 @@ def _offer(fields: Fields, kinds: Collection[str]) -> Offer | None:
         "images": fields.need("images", many(_matching(_IMAGE, "an image's name, as podman takes it"))),
         "models": fields.take("models", many(_matching(_WORD, "a model folder's name")), ()),
         "accelerators": fields.take("chips", table(whole(1, 1024)), {}),
+        "set_aside": fields.take("set_aside", truth, None),
         "precision": fields.take("precision", many(_matching(_WORD, "a precision such as fp16")), ()),
         "warn_before": fields.take("warn_before", many(_span(1, MAX_DURATION)), None),
         "grace": fields.take("grace", _span(0, MAX_DURATION), None),

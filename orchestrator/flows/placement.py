@@ -42,7 +42,14 @@ def serves(site: SiteRow, offer: Offer) -> bool:
     return ((not offer.kinds or site.kind in offer.kinds)
             and (not offer.tiers or site.tier in offer.tiers)
             and all(site.labels.get(name) == value for name, value in offer.labels.items())
-            and set(offer.accelerators) <= chips_of(site))
+            and set(offer.accelerators) <= chips_of(site)
+            and (not offer.set_aside or _sets_aside(site)))
+
+
+def _sets_aside(site: SiteRow) -> bool:
+    """Whether it makes reservations: the section of its settings that its kind names says so."""
+    own = site.settings.get(site.kind)
+    return isinstance(own, Mapping) and bool(own.get("licence") or own.get("set_aside"))
 
 
 def chips_of(site: SiteRow) -> set[str]:

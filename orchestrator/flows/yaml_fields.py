@@ -199,6 +199,14 @@ def _decimal(value: str) -> bool:
     return len(value) <= 18 and value.removeprefix("-").isascii() and value.removeprefix("-").isdigit()
 
 
+def truth(node: Node) -> bool:
+    """true or false."""
+    value = _scalar(node)
+    if not isinstance(value, bool):
+        raise RuleError("bad_field", f"{raw(node)!r} is neither true nor false")
+    return value
+
+
 def many(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
     """A list of values, none twice."""
     def read_all(node: Node) -> tuple[T, ...]:

@@ -26,6 +26,8 @@ class Offer:
     images: tuple[str, ...]
     models: tuple[str, ...] = ()
     accelerators: Mapping[str, int] = field(default_factory=dict)
+    set_aside: bool = False
+    """Cores are kept free for the account for its whole lease; only sites that can do so are asked."""
     precision: tuple[str, ...] = ()
     warn_before: tuple[timedelta, ...] = (timedelta(hours=1), timedelta(minutes=10))
     grace: timedelta = timedelta(days=3)

@@ -17,7 +17,7 @@ ROWS = [
     SiteRow("cloud", "aws", "hub", {"city": "nanjing"}, order=1),
     SiteRow("lab", "linux", "edge", {"city": "suzhou"}, {"host_key": "pinned"}, order=2),
     SiteRow("center", "slurm", "hub", {"city": "nanjing", "chips": "mlu"},
-            {"host_key": "pinned", "slurm": {"chips": {"ascend-910b": "npu"}}},
+            {"host_key": "pinned", "slurm": {"licence": "tenure", "chips": {"ascend-910b": "npu"}}},
             order=3),
 ]
 
@@ -32,6 +32,7 @@ ROWS = [
     ({"accelerators": {"mlu": 2, "ascend-910b": 1}}, ["center"]),
     ({"accelerators": {"gpu": 1}}, []),
     ({"tiers": ("city",)}, []),
+    ({"set_aside": True}, ["center"]),
 ])
 def test_only_sites_that_can_serve_it_are_asked(town: Town, asked: dict[str, object], expected: list[str]) -> None:
     """Kind, tier, labels and chips; then the operator's order."""

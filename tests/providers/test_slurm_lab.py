@@ -1,6 +1,7 @@
 """Accounts on a real Slurm cluster: limits, ends, and what is left, with Slurm's daemons up and down."""
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -158,6 +159,26 @@ def test_the_reservation_ends_with_the_lease(tenant: Make, client: Client) -> No
     told = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(end + 1))
     seen = slurm.inside(one.place, "env", "TZ=UTC", "scontrol", "show", "reservation", one.user)
     assert f"EndTime={told}" in seen
+
+
+def test_capacity_set_aside_is_nobody_elses(tenant: Make, lab: SlurmLab, neighbour: tuple[str, str]) -> None:
+    """Its core stays free for the account: a job of others that wants all the rest and it waits, the account's runs."""
+    name, _ = neighbour
+    one = tenant(set_aside=True)
+    shown = slurm.inside(one.place, "scontrol", "--oneliner", "show", "reservation", one.user)
+    assert "CoreCnt=1" in shown
+    assert "ANY_NODES" not in shown
+    cores = re.search(r"CPUTot=(\d+)", slurm.inside(one.place, "scontrol", "--oneliner", "show", "node"))
+    assert cores
+    slurm.inside(lab.place, "sacctmgr", "-i", "modify", "qos", name, "set", "GrpTRES=cpu=-1")
+    drop = ["setpriv", f"--reuid={lab.place.uid_max}", f"--regid={lab.place.uid_max}", "--clear-groups"]
+    words = ["sbatch", "-D", "/", f"--ntasks={int(cores[1]) - 1}", "-o", "/dev/null", "--wrap", "sleep 300"]
+    greedy = slurm.inside(lab.place, *drop, *words).split()[-1]
+    try:
+        world.running(one, "sleep 300", "-o", "/dev/null")
+        assert world.state(lab.place, greedy) == "PENDING"
+    finally:
+        slurm.inside(lab.place, "scancel", greedy)
 
 
 def test_a_fence_takes_jobs_and_submits(tenant: Make) -> None:

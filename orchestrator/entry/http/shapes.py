@@ -22,6 +22,7 @@ class OfferOut(BaseModel):
     rate: int
     egress: int
     accelerators: dict[str, int]
+    set_aside: bool
     precision: list[str]
     images: list[str]
     models: list[str]

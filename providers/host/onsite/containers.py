@@ -40,6 +40,8 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     if spec.accelerators:
         chips = ", ".join(chip for chip, _ in spec.accelerators)
         raise Refused(f"{account.id}: this site has no accelerators to give ({chips})")
+    if spec.set_aside:
+        raise Refused(f"{account.id}: this site sets no capacity aside")
     if missing := sorted(set(spec.models) - config.models.keys()):
         raise Refused(f"{account.id}: this site has no model {', '.join(missing)}")
     if not paths.subvolume(config, account.id).is_dir():

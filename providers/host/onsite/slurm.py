@@ -14,6 +14,7 @@ from . import names
 from .config import Config, Slurm
 from .errors import Human, Later
 from .run import Ran, run
+from .spec import Account, Spec
 
 PATIENCE = 8.0
 """Seconds for one command: less than Tenure waits for an answer."""
@@ -47,10 +48,11 @@ class Tied:
 
 @dataclass(frozen=True)
 class Reservation:
-    """A reservation as the cluster shows it; `end` is epoch seconds."""
+    """A reservation as the cluster shows it; `end` is epoch seconds, `cores` those that nobody else can have."""
 
     users: str
     end: int
+    cores: int = 0
 
 
 def of(config: Config) -> Slurm:
@@ -123,13 +125,18 @@ def reservations(config: Config, *only: str) -> dict[str, Reservation]:
         words = dict(word.partition("=")[::2] for word in row.split() if "=" in word)
         with contextlib.suppress(KeyError, ValueError):
             end = calendar.timegm(time.strptime(words["EndTime"], "%Y-%m-%dT%H:%M:%S"))
-            found[words["ReservationName"]] = Reservation(words["Users"], end)
+            found[words["ReservationName"]] = Reservation(words["Users"], end, held_cores(words))
     return found
 
 
-def reserve(config: Config, account: str, end: float, cores: int) -> None:
+def held_cores(words: dict[str, str]) -> int:
+    """A reservation that floats over any node holds none, whatever it counts."""
+    return 0 if "ANY_NODES" in words.get("Flags", "") else int(words.get("CoreCnt", "0"))
+
+
+def reserve(config: Config, account: Account, end: float, cores: int) -> None:
     """The account's reservation with this end. One that is somebody else's is left alone: Human."""
-    slurm, name = of(config), names.unix(account)
+    slurm, name = of(config), names.unix(account.id)
     if not slurm.reserves:
         return
     wanted = int(min(end, time.time() + FARTHEST)) + 1
@@ -146,15 +153,15 @@ def reserve(config: Config, account: str, end: float, cores: int) -> None:
         ran = ask(config, "scontrol", "update", "reservation", *words, check=False)
     else:
         words = [f"ReservationName={name}", f"Users={name}", "StartTime=now", f"EndTime={when}"]
-        ran = ask(config, "scontrol", "create", "reservation", *words, *what(slurm, cores), check=False)
+        ran = ask(config, "scontrol", "create", "reservation", *words, *what(slurm, account.spec, cores), check=False)
     seen = reservations(config, name).get(name)
     if seen is None or abs(seen.end - wanted) > 1:
         raise Later(f"reservation {name}: is to end at {when}, reads back as {seen}: {ran.said}")
 
 
-def what(slurm: Slurm, cores: int) -> list[str]:
+def what(slurm: Slurm, spec: Spec, cores: int) -> list[str]:
     """Cores that nobody else can have meanwhile; or only a licence that nobody else asks for, on whichever node."""
-    if slurm.set_aside:
+    if slurm.set_aside or spec.set_aside:
         return [f"CoreCnt={cores}", "NodeCnt=1", *([f"PartitionName={slurm.partition}"] if slurm.partition else [])]
     return [f"Licenses={slurm.licence}:1", "Flags=ANY_NODES"]
 

@@ -22,12 +22,14 @@ def observe(config: Config, account: Account) -> dict[str, Any] | None:
     if [one.account for one in slurm.tied(config, name)] != [name]:
         return None
     site = slurm.of(config)
-    held = not site.reserves or name in slurm.reservations(config, name)
+    reserved = slurm.reservations(config, name)
+    held = not site.reserves or name in reserved
     return {
         "qos": name,
         "jobs": seen.jobs if seen.jobs is not None else -1,
         "tres": slurm_limits.read(seen.tres) if seen.tres else "",
         "reservation": name if site.reserves and held else "",
+        "set_aside": name in reserved and reserved[name].cores > 0,
         "flags": sorted(seen.flags),
         "models": sorted(account.spec.models),
     }
@@ -44,12 +46,17 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     """Make or repair all three as the lease says, and read them back. Never lifts a fence."""
     if missing := sorted(set(account.spec.models) - config.models.keys()):
         raise Refused(f"{account.id}: this site has no model {', '.join(missing)}")
+    if account.spec.set_aside and not slurm.of(config).reserves:
+        raise Refused(f"{account.id}: this site makes no reservations, so it sets no capacity aside")
     slurm_limits.tres(slurm.of(config), account.spec)
     make(config, account)
     follow(config, account.id)
     seen = observe(config, account)
     if seen is None:
         raise Later(f"{names.unix(account.id)}: QOS or association reads back as missing")
+    held = lease.read(config, account.id)
+    if account.spec.set_aside and not seen["set_aside"] and held is not None and held.fenced is None:
+        raise Later(f"{names.unix(account.id)}: no cores are set aside for it yet")
     return seen
 
 
@@ -79,7 +86,7 @@ def follow(config: Config, account: str, ahead: lease.Lease | None = None) -> No
         held = ahead or lease.read(config, account)
         slurm_limits.put(config, known, slurm_limits.standing(held, time.time()))
         if held is not None and held.fenced is None:
-            slurm.reserve(config, account, held.end, slurm_limits.cores(known.spec))
+            slurm.reserve(config, known, held.end, slurm_limits.cores(known.spec))
         if ahead is not None or lease.read(config, account) == held:
             return
     raise Later(f"{account}: its lease changes faster than Slurm")

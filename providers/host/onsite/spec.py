@@ -34,6 +34,7 @@ class Spec:
     images: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     accelerators: tuple[tuple[str, int], ...] = ()
+    set_aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def parse(raw: Any) -> Spec:
         images=texts(raw.get("images", []), "images"),
         models=texts(raw.get("models", []), "models"),
         accelerators=chips(raw.get("accelerators", {})),
+        set_aside=truth(raw.get("set_aside", False), "set_aside"),
     )
 
 
@@ -69,6 +71,12 @@ def whole(value: Any, name: str, low: int, high: int) -> int:
     """`value` when it is a whole number from `low` to `high`; else Refused."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise Refused(f"{name}: must be a whole number from {low} to {high}, not {value!r}"[:200])
+    return value
+
+
+def truth(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(f"{name}: must be true or false, not {value!r}"[:200])
     return value
 
 
