@@ -1,7 +1,9 @@
 """`make demo`: the main job on a real site in a network namespace. Exit 0 when every step held. `clean` removes it."""
 
+import shutil
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from tests.demo import world
 from tests.demo.report import Report
@@ -10,16 +12,22 @@ from tests.lab.place import Unfit, base
 NAME = "demo"
 ALONE = {"aws": "tests.demo.aws"}
 """Sites whose demo is a module of its own, with `main()`."""
-FOLDER = base().parent / "tenure-demo"
 SITES = {"linux": "tests.demo.acts", "slurm": "tests.demo.slurm"}
 """Each module has TITLE, OFFERS, lab(name) and both(stage, report)."""
+
+
+def home_of(site: str) -> Path:
+    """Where the demo of this site keeps what it makes outside its lab."""
+    return base().parent / f"tenure-demo-{site}"
 
 
 def main() -> int:
     asked = (sys.argv[1:] or ["linux"])[0]
     if asked == "clean":
         for site, module in SITES.items():
-            world.clean(FOLDER.with_name(f"{FOLDER.name}-{site}"), import_module(module).lab(f"{NAME}{site}"))
+            world.clean(home_of(site), import_module(module).lab(f"{NAME}{site}"))
+        for site in ALONE:
+            shutil.rmtree(home_of(site), ignore_errors=True)
         return 0
     if asked in ALONE:
         return int(import_module(ALONE[asked]).main())
@@ -33,14 +41,14 @@ def main() -> int:
     stage = None
     try:
         with report.step("lab, `tenure init`, `apply`, `site prepare`, `sender add`, `serve`") as step:
-            stage = world.build(FOLDER.with_name(f"{FOLDER.name}-{asked}"), shown.lab(f"{NAME}{asked}"), shown.OFFERS)
+            stage = world.build(home_of(asked), shown.lab(f"{NAME}{asked}"), shown.OFFERS)
             step.saw(f"site {stage.place.address}, doors at {stage.tenure.url}, home {stage.tenure.home}")
         shown.both(stage, report)
     except Unfit as unfit:
         print(f"\nThis machine cannot host the demo: {unfit}", file=sys.stderr)
         return 1
     except Exception as error:  # noqa: BLE001 (whatever it was: the step did not hold, and the reader is told)
-        print(f"\nNot held: {type(error).__name__}: {error}\nTenure's own log is {FOLDER}/home/serve.log; "
+        print(f"\nNot held: {type(error).__name__}: {error}\nTenure's own log is {home_of(asked)}/home/serve.log; "
               "`make demo` begins anew, `make clean-lab` takes the lab away.", file=sys.stderr)
         return 1
     finally:
