@@ -111,15 +111,19 @@ def plain_fields(item: Any) -> dict[str, Any]:
     return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
 
 
-def lines_of(file: str, most: int) -> list[str]:
-    """The lines of a file, or of stdin for `-`; blank ones and comments left out. For what must not stand in argv."""
+def text_of(file: str) -> str:
+    """What a file, or stdin for `-`, says."""
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: is not UTF-8 text") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def lines_of(file: str, most: int) -> list[str]:
+    """The lines of a file, or of stdin for `-`; blank ones and comments left out. For what must not stand in argv."""
+    lines = [line.strip() for line in text_of(file).splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise CommandError(f"{'stdin' if file == '-' else file} has no line to read", USAGE)
     if len(lines) > most:

@@ -104,20 +104,13 @@ def apply(
 
 
 def _read(files: list[str], now: Any) -> "Documents":
-    import sys
-
     from orchestrator.flows.documents import Documents, read
     from orchestrator.flows.yaml_fields import BadDocument, Problem
     from providers.registry import KINDS
 
     found, problems = Documents(), list[Problem]()
     for file in files:
-        try:
-            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"{file}: cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise CommandError(f"{file}: is not UTF-8 text") from error
+        text = output.text_of(file)
         try:
             found += read(text, "stdin" if file == "-" else file, KINDS, now)
         except BadDocument as error:
