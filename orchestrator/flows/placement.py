@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
@@ -48,15 +49,19 @@ def serves(site: SiteRow, offer: Offer) -> bool:
 
 def _sets_aside(site: SiteRow) -> bool:
     """Whether it makes reservations: the section of its settings that its kind names says so."""
-    own = site.settings.get(site.kind)
-    return isinstance(own, Mapping) and bool(own.get("licence") or own.get("set_aside"))
+    own = _own(site)
+    return bool(own.get("licence") or own.get("set_aside"))
 
 
 def chips_of(site: SiteRow) -> set[str]:
     """The accelerators that it has: by its label, and by `chips` in the section of its settings that its kind names."""
+    return {*re.split(r"[\s,]+", site.labels.get(CHIPS, "")), *_own(site).get(CHIPS, ())}
+
+
+def _own(site: SiteRow) -> Mapping[str, Any]:
+    """The section of its settings that its kind names, empty where there is none."""
     own = site.settings.get(site.kind)
-    mapped = own.get(CHIPS, ()) if isinstance(own, Mapping) else ()
-    return {*re.split(r"[\s,]+", site.labels.get(CHIPS, "")), *mapped}
+    return own if isinstance(own, Mapping) else {}
 
 
 def held_until(offer: Offer, end: datetime) -> datetime:
