@@ -1,0 +1,32 @@
+"""All tables. Accounts, redemptions and the journal lose no rows; personal data is in `holders` alone."""
+
+from orchestrator.store.tables.base import metadata
+from orchestrator.store.tables.records import journal, keys, outbox, tokens
+from orchestrator.store.tables.sums import (
+    balances,
+    draw_entries,
+    draws,
+    grants,
+    papers,
+    postings,
+    prices,
+    programmes,
+    subsidies,
+)
+from orchestrator.store.tables.supply import holds, offers, places, sites
+from orchestrator.store.tables.tenancies import (
+    accounts,
+    certificates,
+    claims,
+    contracts,
+    holders,
+    redemptions,
+    senders,
+    vouchers,
+)
+
+__all__ = [
+    "accounts", "balances", "certificates", "claims", "contracts", "draw_entries", "draws", "grants", "holders",
+    "holds", "journal", "keys", "metadata", "offers", "outbox", "papers", "places", "postings", "prices",
+    "programmes", "redemptions", "senders", "sites", "subsidies", "tokens", "vouchers",
+]
