@@ -45,6 +45,13 @@ class Callbacks(_Part):
     give_up_after: timedelta = timedelta(days=5)
 
 
+class Sessions(_Part):
+    """How long a browser stays signed in: in all, and unused."""
+
+    longest: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=7))] = timedelta(hours=8)
+    idle: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=7))] = timedelta(hours=1)
+
+
 class Stack(_Part):
     """Pulumi's state: a backend URL, or files under the home folder when empty."""
 
@@ -61,6 +68,7 @@ class Settings(_Part):
     stacks: Stack = Stack()
     callbacks: Callbacks = Callbacks()
     workers: Workers = Workers()
+    sessions: Sessions = Sessions()
     timezone: str = "Asia/Shanghai"
     journal_checkpoint: str = ""
     """Path of the journal's checkpoint, outside the database; empty means in the home folder."""

@@ -1,4 +1,5 @@
-"""What a worker does beside the sweep: seal the journal, mark vouchers that ran out of time."""
+"""What a worker does beside the sweep: seal the journal, mark vouchers that ran out of time, forget
+sessions that are over."""
 
 import logging
 import threading
@@ -6,7 +7,8 @@ from datetime import timedelta
 
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
-from orchestrator.store import journal, vouchers
+from orchestrator.store import journal, sessions, vouchers
+from orchestrator.store.engine import Tx
 from orchestrator.store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,12 @@ def run(ctx: Context, stop: threading.Event) -> None:
             while effect("keep.seal", journal.seal, ctx.store, checkpoint) and not stop.is_set():
                 continue
             if rounds % VOUCHERS_EVERY == 0:
-                commit("keep.expire", ctx.store, lambda tx: vouchers.expire(tx, ctx.clock()))
+                commit("keep.expire", ctx.store, lambda tx: _expire(ctx, tx))
         except (StoreError, OSError) as error:
             log.error("housekeeping: %s", error)
         rounds += 1
+
+
+def _expire(ctx: Context, tx: Tx) -> None:
+    vouchers.expire(tx, ctx.clock())
+    sessions.expire(tx, ctx.clock(), ctx.settings.sessions.idle)

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,11 @@ import httpx
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi import APIRouter
 from standardwebhooks import Webhook
 
 from orchestrator.entry.http import Limits, create_app
+from orchestrator.entry.http.desk import Desk, desk
 from orchestrator.flows.context import Context, SitePool
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.settings import Settings
@@ -134,9 +136,13 @@ def context(home: Path, clock: Clock, places: int = 200, url: str | None = None)
 
 
 @contextmanager
-def served(ctx: Context, limits: Limits | None = None) -> Iterator[str]:
-    """The app behind a real server; gives its address."""
-    config = uvicorn.Config(create_app(ctx, limits), host="127.0.0.1", port=0, log_level="info", lifespan="off",
+def served(ctx: Context, limits: Limits | None = None, room: Callable[[Desk], APIRouter] | None = None
+           ) -> Iterator[str]:
+    """The app behind a real server, with a room more where a test brings one; gives its address."""
+    app = create_app(ctx, limits)
+    if room is not None:
+        app.include_router(room(desk(ctx, limits or Limits())))
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="info", lifespan="off",
                             timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -155,7 +161,8 @@ def served(ctx: Context, limits: Limits | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def world(home: Path, limits: Limits | None = None, places: int = 200, url: str | None = None) -> Iterator[World]:
+def world(home: Path, limits: Limits | None = None, places: int = 200, url: str | None = None,
+          room: Callable[[Desk], APIRouter] | None = None) -> Iterator[World]:
     """A whole Tenure with two platforms, one trusted platform, and a token of each role."""
     clock = Clock()
     ctx = context(home, clock, places, url)
@@ -167,7 +174,7 @@ def world(home: Path, limits: Limits | None = None, places: int = 200, url: str 
         made = {role: tokens.make(tx, role, role, now) for role in ("viewer", "operator", "admin")}
         made["sender"] = tokens.make(tx, "sender", "platform", now, sender=platform.id)
         made["other"] = tokens.make(tx, "sender", "other", now, sender=other.id)
-    with served(ctx, limits) as address, httpx.Client(base_url=address, timeout=60) as client:
+    with served(ctx, limits, room) as address, httpx.Client(base_url=address, timeout=60) as client:
         yield World(ctx, clock, address, platform.id, secret, other.id, other_secret, trusted_secret, made, client)
     ctx.sites.close()
     ctx.store.close()

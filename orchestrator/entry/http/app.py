@@ -15,6 +15,7 @@ from orchestrator.entry.http import (
     problems,
     proofs,
     refusals,
+    sign_in,
 )
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
@@ -33,7 +34,7 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
-    for room in (hooks, accounts, acts, proofs, claims, contracts):
+    for room in (hooks, accounts, acts, proofs, claims, contracts, sign_in):
         app.include_router(room.routes(shared))
     app.include_router(health.routes(shared, meters))
     problems.install(app)

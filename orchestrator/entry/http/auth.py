@@ -14,53 +14,66 @@ from orchestrator.entry.http.problems import Problem
 from orchestrator.store import accounts, tokens
 from orchestrator.store.accounts import AccountRecord
 from orchestrator.store.errors import NotFound
-from orchestrator.store.tokens import Token
+from orchestrator.store.tokens import Role, Token
 
 READERS = frozenset({"viewer", "operator", "admin", "sender"})
 OPERATORS = frozenset({"operator", "admin"})
 
 _ACCOUNT = re.compile(r"a[a-z2-7]{9}")
 _PLAIN = re.compile(r"[\x21-\x7e]{1,256}")
-_bearer = HTTPBearer(auto_error=False, scheme_name="token", description="made by `tenure token`")
+bearer = HTTPBearer(auto_error=False, scheme_name="token", description="made by `tenure token`")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `actor` is what the journal calls them."""
+    """Who asks. `actor` is what the journal calls them; `sender` the one sender whose accounts they see, None for all;
+    `form_key` is what the forms of a page shown to a signed-in browser must bring back."""
 
-    token: Token
+    actor: str
+    role: Role
+    sender: str | None = None
+    form_key: str | None = None
 
-    @property
-    def actor(self) -> str:
-        return f"token:{self.token.id}"
 
-    @property
-    def sender(self) -> str | None:
-        """The one sender whose accounts it sees, or None for all."""
-        return self.token.sender if self.token.role == "sender" else None
+def of_token(token: Token) -> Caller:
+    """Whoever holds this token."""
+    return Caller(f"token:{token.id}", token.role, token.sender if token.role == "sender" else None)
 
 
 def caller(desk: Desk, roles: frozenset[str]) -> Callable[..., Awaitable[Caller]]:
     """A dependency that lets these roles through. 401, 403 and 429 otherwise; 401 and 403 are journalled."""
 
-    async def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
-        found = None
-        if given is not None and _PLAIN.fullmatch(given.credentials):
-            found = await desk.lanes.read(_check, desk, given.credentials)
-        if found is None:
-            await desk.lanes.write(desk.refusals.note, desk.ctx, "token_wrong", "api", "unknown")
-            raise Problem(401, "token_missing" if given is None else "token_wrong", "a valid bearer token is needed",
-                          headers={"WWW-Authenticate": "Bearer"})
-        asking = Caller(found)
-        wait = desk.tokens.take(found.id, time.monotonic())
-        if wait:
-            raise Problem(429, "too_many_requests", "this token asks too much at once", retry_after=wait)
-        if found.role not in roles:
-            await desk.lanes.write(desk.refusals.note, desk.ctx, "role_forbidden", "api", asking.actor)
-            raise Problem(403, "role_forbidden", f"a {found.role} may not do this")
-        return asking
+    async def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> Caller:
+        return await by_bearer(desk, roles, given)
 
     return allowed
+
+
+async def by_bearer(desk: Desk, roles: frozenset[str], given: HTTPAuthorizationCredentials | None) -> Caller:
+    """Whoever this token is of. Problem 401, 403, 429."""
+    found = None if given is None else await token_of(desk, given.credentials)
+    if found is None:
+        await desk.lanes.write(desk.refusals.note, desk.ctx, "token_wrong", "api", "unknown")
+        raise Problem(401, "token_missing" if given is None else "token_wrong", "a valid bearer token is needed",
+                      headers={"WWW-Authenticate": "Bearer"})
+    asking = of_token(found)
+    await admit(desk, roles, asking, found.id)
+    return asking
+
+
+async def admit(desk: Desk, roles: frozenset[str], asking: Caller, key: str) -> None:
+    """Problem 429 when `key` asks too often, 403 when the role may not; the latter is journalled."""
+    wait = desk.tokens.take(key, time.monotonic())
+    if wait:
+        raise Problem(429, "too_many_requests", "this token or session asks too much at once", retry_after=wait)
+    if asking.role not in roles:
+        await desk.lanes.write(desk.refusals.note, desk.ctx, "role_forbidden", "api", asking.actor)
+        raise Problem(403, "role_forbidden", f"a {asking.role} may not do this")
+
+
+async def token_of(desk: Desk, plain: str) -> Token | None:
+    """Whose token this text is; None for anything else."""
+    return await desk.lanes.read(_check, desk, plain) if _PLAIN.fullmatch(plain) else None
 
 
 def _check(desk: Desk, plain: str) -> Token | None:

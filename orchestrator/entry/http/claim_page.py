@@ -77,7 +77,8 @@ def _texts() -> dict[str, dict[str, str]]:
 
 
 @cache
-def _style() -> str:
+def style() -> str:
+    """The style sheet of all pages."""
     return (FOLDER / "style.css").read_text("utf-8")
 
 
@@ -90,7 +91,7 @@ def _pages() -> jinja2.Environment:
 @cache
 def headers() -> Mapping[str, str]:
     """Nothing but this page's own style sheet may be loaded, nothing cached, the address never passed on."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
     policy = (f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
               " frame-ancestors 'none'")
     return {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
@@ -116,7 +117,7 @@ def render(view: View | None, lang: Language, path: str, error: str | None = Non
     t = _texts()[lang]
     return _pages().get_template("page.html.j2").render(
         t=t, view=view, path=path, action=f"{path}?lang={lang}", error=t[error] if error else None,
-        error_detail=detail, style=Markup(_style()))  # noqa: S704 - our own file, hashed into the policy
+        error_detail=detail, style=Markup(style()))  # noqa: S704 - our own file, hashed into the policy
 
 
 def view(account: Account, credential: Credential | None, now: datetime, zone: tzinfo, lang: Language) -> View:

@@ -16,7 +16,8 @@ log = logging.getLogger("tenure.http")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests a second, and at once, for each sender, each token and each claim link."""
+    """Requests a second, and at once, for each sender, each token, each claim link and each address
+    that signs in."""
 
     sender_rate: float = 200
     sender_burst: float = 2000
@@ -24,6 +25,8 @@ class Limits:
     token_burst: float = 500
     claim_rate: float = 1
     claim_burst: float = 20
+    sign_in_rate: float = 1
+    sign_in_burst: float = 20
     refusal_rate: float = 2
     refusal_burst: float = 50
     """Refusals that are journalled one by one; the rest of a flood is counted and journalled as a number."""
@@ -63,9 +66,11 @@ class Desk:
     senders: Buckets
     tokens: Buckets
     claims: Buckets
+    sign_ins: Buckets
 
 
 def desk(ctx: Context, limits: Limits) -> Desk:
     """A desk with fresh buckets."""
     return Desk(ctx, limits, Lanes(), Refusals(limits), Buckets(limits.sender_rate, limits.sender_burst),
-                Buckets(limits.token_rate, limits.token_burst), Buckets(limits.claim_rate, limits.claim_burst))
+                Buckets(limits.token_rate, limits.token_burst), Buckets(limits.claim_rate, limits.claim_burst),
+                Buckets(limits.sign_in_rate, limits.sign_in_burst))

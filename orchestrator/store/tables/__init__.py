@@ -2,6 +2,7 @@
 
 from orchestrator.store.tables.base import metadata
 from orchestrator.store.tables.records import journal, keys, outbox, tokens
+from orchestrator.store.tables.sessions import sessions
 from orchestrator.store.tables.sums import (
     balances,
     draw_entries,
@@ -28,5 +29,5 @@ from orchestrator.store.tables.tenancies import (
 __all__ = [
     "accounts", "balances", "certificates", "claims", "contracts", "draw_entries", "draws", "grants", "holders",
     "holds", "journal", "keys", "metadata", "offers", "outbox", "papers", "places", "postings", "prices",
-    "programmes", "redemptions", "senders", "sites", "subsidies", "tokens", "vouchers",
+    "programmes", "redemptions", "senders", "sessions", "sites", "subsidies", "tokens", "vouchers",
 ]
