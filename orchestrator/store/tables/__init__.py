@@ -25,9 +25,11 @@ from orchestrator.store.tables.tenancies import (
     senders,
     vouchers,
 )
+from orchestrator.store.tables.usage import credits, meter_rounds, outages, usage
 
 __all__ = [
-    "accounts", "balances", "certificates", "claims", "contracts", "draw_entries", "draws", "grants", "holders",
-    "holds", "journal", "keys", "metadata", "offers", "outbox", "papers", "places", "postings", "prices",
-    "programmes", "redemptions", "senders", "sessions", "sites", "subsidies", "tokens", "vouchers",
+    "accounts", "balances", "certificates", "claims", "contracts", "credits", "draw_entries", "draws", "grants",
+    "holders", "holds", "journal", "keys", "metadata", "meter_rounds", "offers", "outages", "outbox", "papers",
+    "places", "postings", "prices", "programmes", "redemptions", "senders", "sessions", "sites", "subsidies",
+    "tokens", "usage", "vouchers",
 ]

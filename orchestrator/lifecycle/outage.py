@@ -1,0 +1,77 @@
+"""Outages of sites: when an account could not be used through no fault of its holder, and for how long that is made
+good. An instant is made good once, however many outages it lies in."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+Span: TypeAlias = tuple[datetime, datetime]
+"""[since, until)."""
+
+
+class Outcome(StrEnum):
+    """What an outage meant for one account."""
+
+    EXTENDED = "extended"
+    """Its end was moved by all of it."""
+    LIMITED = "limited"
+    """Its end was moved by what the programme's limit had left."""
+    LIMIT_USED = "limit_used"
+    NO_CREDIT = "no_credit"
+    """Its programme gives none, or it has none."""
+    BILL = "bill"
+    """It is on a contract: these hours are not counted."""
+    FENCED = "fenced"
+    """It was fenced before the credit came: an end that was reached is never moved."""
+    NO_PLACE = "no_place"
+    """Others hold its place right after its end. Tried again until its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The site could not be used in [since, until). `said_by` is `site:<name>` or the operator."""
+
+    id: str
+    site: str
+    since: datetime
+    until: datetime
+    said_by: str
+    why: str
+    said_at: datetime
+    settled_at: datetime | None = None
+    """When every account that it concerns had its outcome."""
+
+    @property
+    def span(self) -> Span:
+        return self.since, self.until
+
+
+def clip(spans: Iterable[Span], since: datetime, until: datetime) -> list[Span]:
+    """What of the spans lies within [since, until)."""
+    cut = ((max(begin, since), min(end, until)) for begin, end in spans)
+    return [(begin, end) for begin, end in cut if begin < end]
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The same instants as spans that neither touch nor overlap, in order."""
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        elif begin < end:
+            merged.append((begin, end))
+    return merged
+
+
+def length(spans: Iterable[Span]) -> timedelta:
+    """How long the spans are together; what lies in several counts once."""
+    return sum((end - begin for begin, end in union(spans)), timedelta())
+
+
+def owed(outage: Span, lease: Span, already: Iterable[Span]) -> timedelta:
+    """How much of the lease this outage took that no outage `already` made good has taken."""
+    taken = clip([outage], *lease)
+    before = clip(already, *lease)
+    return length([*before, *taken]) - length(before)

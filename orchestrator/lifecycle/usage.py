@@ -1,0 +1,129 @@
+"""What an account has used: meters, measured intervals, and what of a lease nobody has measured.
+
+An interval is one clock hour in UTC, cut at the account's beginning, at its removal and at now.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from orchestrator.lifecycle.account import Account, State
+from orchestrator.lifecycle.offer import Offer
+
+HOUR = timedelta(hours=1)
+SMALLEST = timedelta(seconds=1)
+"""What is missing for less than this is how clocks are read, not a gap."""
+MOST = 2**63 - 1
+UNITS: Mapping[str, str] = {"cpu": "core-ms", "memory": "byte-s", "storage": "byte-s", "egress": "byte"}
+CHIP = "chip:"
+
+
+def unit(meter: str) -> str:
+    """What a meter's amounts are counted in; those of `chip:<name>` in chip-milliseconds."""
+    return UNITS.get(meter, "chip-ms")
+
+
+def meters(offer: Offer) -> tuple[str, ...]:
+    """The meters that an account of this offer has."""
+    return (*UNITS, *(f"{CHIP}{name}" for name in sorted(offer.accelerators)))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a site says of one hour. `covered` is how much of [since, until) it has measured; a meter that is not
+    in `amounts` was not measured at all."""
+
+    since: datetime
+    until: datetime
+    covered: timedelta
+    amounts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One meter in one clock hour: `amount` in the meter's unit, of which `covered` was measured."""
+
+    account: str
+    meter: str
+    hour: datetime
+    """The clock hour's start."""
+    amount: int
+    since: datetime
+    until: datetime
+    covered: timedelta
+    read_at: datetime
+
+    @property
+    def covered_seconds(self) -> Decimal:
+        """The same in seconds, to the millisecond."""
+        return Decimal(self.covered // timedelta(milliseconds=1)) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Within [since, until), which lies in one clock hour, the meter was not measured for `missing`."""
+
+    meter: str
+    since: datetime
+    until: datetime
+    missing: timedelta
+
+
+def hour_of(at: datetime) -> datetime:
+    """The start of the clock hour, in UTC."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def check(measured: Measured) -> None:
+    """ValueError when this cannot be an hour's reading, whatever the site."""
+    since, until = measured.since, measured.until
+    if not since <= until <= hour_of(since) + HOUR:
+        raise ValueError(f"{since.isoformat()} to {until.isoformat()} is not within one clock hour")
+    if not timedelta() <= measured.covered <= until - since + SMALLEST:
+        raise ValueError(f"{measured.covered} measured of {until - since}, from {since.isoformat()}")
+    for meter, amount in measured.amounts.items():
+        if meter not in UNITS and not meter.startswith(CHIP):
+            raise ValueError(f"meter {meter!r} is not known")
+        if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= MOST:
+            raise ValueError(f"meter {meter}: {amount!r} is not an amount, from {since.isoformat()}")
+
+
+def lease(account: Account, now: datetime, every: timedelta, read_until: datetime | None) -> tuple[datetime,
+                                                                                                datetime] | None:
+    """The part of the lease that should have been measured by now; None when there is none yet.
+
+    Readings come `every` so often: a younger hour that is not read yet is no gap, unless the account is gone.
+    """
+    if account.starts_at is None or account.ends_at is None:
+        return None
+    end = account.ends_at if account.fenced_at is None else max(account.fenced_at, account.starts_at)
+    if account.state not in (State.RECLAIMED, State.RECLAIMING):
+        due = hour_of(now - every)
+        end = min(end, due if read_until is None else max(due, min(read_until, now)))
+    return (account.starts_at, end) if end > account.starts_at else None
+
+
+def gaps(rows: Iterable[UsageRow], of: Sequence[str], since: datetime, until: datetime) -> list[Gap]:
+    """What of [since, until) was not, or only in part, measured: by meter and hour."""
+    found = {(row.meter, row.hour): row for row in rows}
+    return [Gap(meter, begin, end, missing) for begin, end in hours(since, until) for meter in of
+            if (missing := _missing(found.get((meter, hour_of(begin))), begin, end)) >= SMALLEST]
+
+
+def hours(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """[since, until) cut at the clock hours."""
+    at = since
+    while at < until:
+        end = min(hour_of(at) + HOUR, until)
+        yield at, end
+        at = end
+
+
+def _missing(row: UsageRow | None, begin: datetime, end: datetime) -> timedelta:
+    """Where in its interval a row has its own gap is not known: it is taken to be within [begin, end)."""
+    if row is None:
+        return end - begin
+    measured = max(min(end, row.until) - max(begin, row.since), timedelta())
+    inside = max(row.until - row.since - row.covered, timedelta())
+    return end - begin - measured + min(inside, measured)
