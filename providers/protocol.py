@@ -114,15 +114,36 @@ class Leftover:
     unlisted: bool = False
 
 
+CPU, MEMORY, STORAGE, EGRESS = "cpu", "memory", "storage", "egress"
+"""Meters and their units: core-milliseconds, byte-seconds, byte-seconds, bytes. Amounts are whole numbers."""
+
+
+def chip_meter(chip: str) -> str:
+    """The meter of one kind of accelerator: chip-milliseconds."""
+    return f"chip:{chip}"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an account has used since an instant; None where the site could not say (a gap, not a zero)."""
+    """What an account used in one interval: a whole clock hour in UTC, cut off where the account begins, and at now.
+
+    A meter that the site could not read in it is not in `amounts`: a gap, not a zero. What a counter counted in a gap
+    stands in the first interval that was measured after it: nothing is lost, nothing counted twice.
+    """
 
     since: datetime
     until: datetime
-    egress: int | None
-    storage: int | None
-    cpu_seconds: float | None
+    covered: timedelta
+    """How much of the interval the site measured; what is missing of it is a gap, shown and not guessed."""
+    amounts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which the site itself was not up, whatever an account may have wanted of it. It is over."""
+
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +215,16 @@ class Site(Protocol):
     def accounts(self) -> list[str]:
         """Ids of all accounts of which the site has any trace."""
 
-    def usage(self, account: str, since: datetime) -> Usage: ...
+    def usage(self, account: str, since: datetime) -> list[Usage]:
+        """Every interval from the hour that holds `since`, or from the opening of logins if that was later, up to now.
+        Asked again, an hour that is over is the same and the one that runs has grown. Also under a fence, until the
+        account is cleaned away; of one that never opened or that the site does not know: []."""
+
+    def stored(self, account: str) -> int | None:
+        """Bytes that the account stores now; None where the site cannot say."""
+
+    def outages(self, since: datetime) -> list[Outage]:
+        """Outages of the whole site that ended after `since`, as far back as it remembers (90 days)."""
 
     def capacity(self) -> Capacity: ...
 

@@ -125,12 +125,11 @@ class _Sizes:
     def of(self, account: Account) -> int | None:
         if not self._measure or account.site in self._silent:
             return None
-        since = account.starts_at or account.since
-        usage = tried("usage", lambda: self._ctx.sites.get(account.site).usage(account.id, since))
-        if isinstance(usage, Trouble):
+        stored = tried("stored", lambda: self._ctx.sites.get(account.site).stored(account.id))
+        if isinstance(stored, Trouble):
             self._silent.add(account.site)
             return None
-        return usage.storage
+        return stored
 
 
 def _planned(account: Account, at: datetime, sizes: _Sizes) -> list[Planned]:

@@ -14,6 +14,7 @@ from orchestrator.lifecycle.contract import ContractState
 from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox, redemptions, vouchers
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
+from providers.metering import gaps, totals
 from providers.protocol import Leftover, NeedsHuman, Site
 
 log = logging.getLogger(__name__)
@@ -90,11 +91,12 @@ def _remove(ctx: Context, claimed: Claimed, site: Site) -> None:
 
 def _inventory(site: Site, account: Account) -> dict[str, Any]:
     """What is there before anything is removed; the meter is read while it still runs."""
-    usage = site.usage(account.id, account.starts_at or account.since)
+    since = account.starts_at or account.since
+    used = site.usage(account.id, since)
     return {
         "before": [asdict(item) for item in site.leftovers(account.id)],
-        "usage": {"since": text(usage.since), "until": text(usage.until), "egress_bytes": usage.egress,
-                  "storage_bytes": usage.storage, "cpu_seconds": usage.cpu_seconds},
+        "usage": {"since": text(since), "until": text(used[-1].until if used else since), "amounts": totals(used),
+                  "gaps_seconds": gaps(used).total_seconds(), "storage_bytes": site.stored(account.id)},
     }
 
 

@@ -14,7 +14,6 @@ from providers.aws.part import AwsPart
 from providers.protocol import ACCOUNT_ID, PARTS, Finding, Leftover, NeedsHuman, PartName, SiteError
 
 MOST_SKEW = 2.0
-FINISHED = ("RUNNING", "SUCCEEDED", "FAILED")
 
 
 def listings(account: str, of: Iterable[tuple[str, Callable[[str], list[Leftover]]]]) -> list[Leftover]:
@@ -34,36 +33,6 @@ def account_ids(traces: Iterable[str]) -> list[str]:
     """The account ids in names (`tn-<id>-…`) and tags."""
     words = {trace.removeprefix("tn-").split("-")[0] for trace in traces}
     return sorted(word for word in words if ACCOUNT_ID.fullmatch(word))
-
-
-def cpu_seconds(aws: Aws, containers: Containers, account: str, since: datetime, until: datetime) -> float | None:
-    """vCPU-seconds of the account's jobs, from Batch's own records, which it keeps for at least a day after a job's
-    end; None when Batch has no queue of the account."""
-    if containers.look(account) is None:
-        return None
-    jobs = {str(job["jobId"]): job for job in containers.jobs(account, FINISHED)}
-    ids, used = list(jobs), 0.0
-    for start in range(0, len(ids), 100):
-        for job in aws.call("batch", "describe_jobs", jobs=ids[start:start + 100])["jobs"]:
-            used += _seconds(job, since, until) * _vcpus(job)
-    return used
-
-
-def _seconds(job: Mapping[str, object], since: datetime, until: datetime) -> float:
-    begun, over = _at(job.get("startedAt")), _at(job.get("stoppedAt"))
-    if begun is None:
-        return 0.0
-    return max(0.0, (min(over or until, until) - max(begun, since)).total_seconds())
-
-
-def _at(milliseconds: object) -> datetime | None:
-    return datetime.fromtimestamp(float(str(milliseconds)) / 1000, UTC) if milliseconds else None
-
-
-def _vcpus(job: Mapping[str, object]) -> float:
-    container = job.get("container")
-    wants = container.get("resourceRequirements", []) if isinstance(container, Mapping) else []
-    return next((float(one["value"]) for one in wants if one["type"] == "VCPU"), 0.0)
 
 
 def findings(aws: Aws, ground: Ground, parts: Mapping[PartName, AwsPart]) -> list[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from providers.aws import fargate, lease, looks, settings
+from providers.aws import fargate, lease, looks, settings, usage
 from providers.aws.access import Access
 from providers.aws.account import Account
 from providers.aws.containers import Containers
@@ -28,6 +28,7 @@ from providers.protocol import (
     Finding,
     Leftover,
     Opened,
+    Outage,
     Part,
     PartName,
     Refused,
@@ -152,11 +153,20 @@ class AwsSite:
             traces |= part.everyone()
         return looks.account_ids(traces)
 
-    def usage(self, account: str, since: datetime) -> Usage:
-        """AWS counts an account's vCPU-seconds; bytes sent and bytes stored it does not tell."""
+    def usage(self, account: str, since: datetime) -> list[Usage]:
+        known = self._leases.get(checked_account(account))
+        if known is None or known.gone:
+            return []
+        return usage.intervals(self._aws, self._containers, self._storage, known, since, self.now())
+
+    def stored(self, account: str) -> int | None:
+        """EBS does not tell how full a volume is."""
         checked_account(account)
-        now = self.now()
-        return Usage(since, now, None, None, looks.cpu_seconds(self._aws, self._containers, account, since, now))
+        return None
+
+    def outages(self, since: datetime) -> list[Outage]:
+        """None are known: AWS publishes its own per region, not per account."""
+        return []
 
     def capacity(self) -> Capacity:
         own = self._aws.settings

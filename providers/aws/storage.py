@@ -27,11 +27,11 @@ class Storage(AwsPart):
     identity: frozenset[str] = frozenset({"volume"})
 
     def look(self, account: str) -> Mapping[str, Fact] | None:
-        volumes = self._volumes(account)
+        volumes = self.volumes(account)
         return {"volume": volumes[0]["VolumeId"], "storage": volumes[0]["Size"] * GIB} if volumes else None
 
     def make(self, spec: Spec, lease: Lease) -> None:
-        wanted, volumes = gib(spec.storage), self._volumes(spec.account)
+        wanted, volumes = gib(spec.storage), self.volumes(spec.account)
         if wanted > LARGEST:
             raise Refused(f"account {spec.account}: {wanted} GiB are more than one EBS volume has ({LARGEST})")
         if not volumes:
@@ -50,13 +50,13 @@ class Storage(AwsPart):
             settled(lambda: self._aws.call("ec2", "modify_volume", VolumeId=there["VolumeId"], Size=wanted))
 
     def take(self, account: str) -> None:
-        for volume in self._volumes(account):
+        for volume in self.volumes(account):
             self._delete("delete_volume", VolumeId=volume["VolumeId"])
         for snapshot in self._snapshots(account):
             self._delete("delete_snapshot", SnapshotId=snapshot["SnapshotId"])
 
     def left(self, account: str) -> list[Leftover]:
-        return [*(Leftover("volume", one["VolumeId"]) for one in self._volumes(account)),
+        return [*(Leftover("volume", one["VolumeId"]) for one in self.volumes(account)),
                 *(Leftover("snapshot", one["SnapshotId"]) for one in self._snapshots(account))]
 
     def everyone(self) -> set[str]:
@@ -69,7 +69,7 @@ class Storage(AwsPart):
                                        {"Name": "tag-key", "Values": [ACCOUNT_TAG]}])
         return [one for one in found if one["State"] not in GONE]
 
-    def _volumes(self, account: str) -> list[dict[str, Any]]:
+    def volumes(self, account: str) -> list[dict[str, Any]]:
         """Oldest first: whatever was made twice, the first one counts."""
         found = self._aws.all("ec2", "describe_volumes", "Volumes", Filters=self._filters(account))
         return sorted((one for one in found if one["State"] not in GONE),

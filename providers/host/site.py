@@ -19,6 +19,7 @@ from providers.protocol import (
     Leftover,
     NeedsHuman,
     Opened,
+    Outage,
     Part,
     PartName,
     Refused,
@@ -125,9 +126,15 @@ class HostSite:
     def accounts(self) -> list[str]:
         return wire.read_accounts(self._agent.call("accounts", timeout=WORK))
 
-    def usage(self, account: str, since: datetime) -> Usage:
+    def usage(self, account: str, since: datetime) -> list[Usage]:
         answer = self._agent.call("usage", timeout=QUICK, account=checked_account(account), since=wire.seconds(since))
-        return wire.read_usage(answer, since)
+        return wire.read_usage(answer)
+
+    def stored(self, account: str) -> int | None:
+        return wire.read_stored(self._agent.call("stored", timeout=QUICK, account=checked_account(account)))
+
+    def outages(self, since: datetime) -> list[Outage]:
+        return wire.read_outages(self._agent.call("outages", timeout=QUICK, since=wire.seconds(since)))
 
     def capacity(self) -> Capacity:
         return wire.read_capacity(self._agent.call("capacity", timeout=QUICK))

@@ -3,7 +3,7 @@ must be is TryLater, since then we do not know what the site did."""
 
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from providers.protocol import (
@@ -16,6 +16,7 @@ from providers.protocol import (
     Leftover,
     NeedsHuman,
     Opened,
+    Outage,
     PartName,
     SiteError,
     Spec,
@@ -128,18 +129,36 @@ def read_accounts(answer: object) -> list[str]:
     return list(rows)
 
 
-def read_usage(answer: object, since: datetime) -> Usage:
-    """The site's counters run from the account's beginning, so `since` is not later than that."""
+def read_usage(answer: object) -> list[Usage]:
+    """Intervals as the site measured them."""
+    found = []
+    for row in _rows(answer, "usage"):
+        match row:
+            case {"since": since, "until": until, "covered": int() | float() as covered, "amounts": dict(amounts)} if (
+                all(isinstance(amount, int) and amount >= 0 for amount in amounts.values())
+            ):
+                found.append(Usage(instant(since), instant(until), timedelta(seconds=covered), amounts))
+            case _:
+                raise _unread("an interval of usage", row)
+    return found
+
+
+def read_stored(answer: object) -> int | None:
     match answer:
-        case {"until": until, **rest}:
-            return Usage(
-                since,
-                instant(until),
-                _whole_or_gap(rest, "egress"),
-                _whole_or_gap(rest, "storage"),
-                _number_or_gap(rest, "cpu_seconds"),
-            )
-    raise _unread("usage", answer)
+        case {"storage": int() | None as storage}:
+            return storage
+    raise _unread("bytes stored", answer)
+
+
+def read_outages(answer: object) -> list[Outage]:
+    found = []
+    for row in _rows(answer, "outages"):
+        match row:
+            case {"since": since, "until": until}:
+                found.append(Outage(instant(since), instant(until)))
+            case _:
+                raise _unread("an outage", row)
+    return found
 
 
 def read_capacity(answer: object) -> Capacity:
@@ -182,16 +201,6 @@ def _rows(answer: object, what: str) -> list[Any]:
     if not isinstance(answer, list):
         raise _unread(what, answer)
     return answer
-
-
-def _whole_or_gap(rest: Mapping[Any, object], name: str) -> int | None:
-    value = rest.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number_or_gap(rest: Mapping[Any, object], name: str) -> float | None:
-    value = rest.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _unread(what: str, value: object) -> TryLater:

@@ -10,10 +10,13 @@ from typing import Literal, TypeVar
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from providers.host import certificates
+from providers.memory import meters
 from providers.memory.parts import MemoryPart
 from providers.memory.world import By, Keeper, Tenancy, World, keeper
+from providers.metering import KEPT
 from providers.protocol import (
     PARTS,
+    STORAGE,
     AlreadyFenced,
     Armed,
     Capacity,
@@ -23,6 +26,7 @@ from providers.protocol import (
     Leftover,
     NeedsHuman,
     Opened,
+    Outage,
     Part,
     PartName,
     Refused,
@@ -167,14 +171,26 @@ class MemorySite:
     def accounts(self) -> list[str]:
         return self._enter(None, lambda world: sorted(world.tenancies))
 
-    def usage(self, account: str, since: datetime) -> Usage:
-        def act(world: World) -> Usage:
-            tenancy, now = world.tenancies.get(account), _instant(world.now())
-            if tenancy is None:
-                return Usage(since, now, None, None, None)
-            return Usage(since, now, tenancy.egress, tenancy.stored, tenancy.cpu_seconds)
+    def usage(self, account: str, since: datetime) -> list[Usage]:
+        def act(world: World) -> list[Usage]:
+            tenancy = world.tenancies.get(account)
+            return [] if tenancy is None else meters.read(tenancy, since, _instant(world.now()))
 
         return self._enter(account, act)
+
+    def stored(self, account: str) -> int | None:
+        def act(world: World) -> int | None:
+            tenancy = world.tenancies.get(account)
+            return None if tenancy is None or STORAGE in world.faults.unmetered else tenancy.stored
+
+        return self._enter(account, act)
+
+    def outages(self, since: datetime) -> list[Outage]:
+        def act(world: World) -> list[Outage]:
+            kept = [Outage(_instant(begun), _instant(over)) for begun, over in world.outages]
+            return [one for one in kept if one.until > max(since, _instant(world.now()) - KEPT)]
+
+        return self._enter(None, act)
 
     def capacity(self) -> Capacity:
         def act(world: World) -> Capacity:
@@ -224,12 +240,13 @@ class MemorySite:
         faults = self.keeper.peek(lambda world: world.faults)
         if faults.dead and faults.hang:
             time.sleep(faults.hang)
-        if faults.dead:
+        if faults.dead or faults.down_since is not None:
             raise TryLater(f"site {self.name}: does not answer")
         if faults.slow:
             time.sleep(faults.slow)
         with self.keeper.held() as world:
             _not_poisoned(world, account)
+            meters.look(world)
             world.tick()
             answer = act(world)
             if world.faults.lost_answers:

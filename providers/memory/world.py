@@ -20,6 +20,14 @@ By = Literal["end", "operator"]
 
 
 @dataclass(slots=True)
+class Bucket:
+    """What was metered in one clock hour: microseconds in which it was, and amounts in the meters' finest units."""
+
+    covered: int = 0
+    amounts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Tenancy:
     """One account at the site: its lease, its parts, and what it used. Instants are epoch seconds by its clock."""
 
@@ -37,7 +45,14 @@ class Tenancy:
     """Containers that run now; a fence stops them. Tests set it."""
     egress: int = 0
     stored: int = 0
+    memory: int = 0
+    """Bytes of memory in use. Tests set these, as they do what is counted (egress, CPU) and the chips in use."""
     cpu_seconds: float = 0.0
+    chips: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
+    """What the counters showed when the meters were last read."""
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+    """By the epoch second at which the hour begins."""
     strays: list[str] = field(default_factory=list)
     """Things the holder left outside the five parts (cron, shm, …): `leftovers` finds them, `clean` removes them."""
 
@@ -68,6 +83,12 @@ class Faults:
     """Kinds of leftovers whose listing fails."""
     sticky: list[str] = field(default_factory=list)
     """Accounts whose removal leaves the storage behind."""
+    unmetered_site: bool = False
+    """The meters stand still though the site is up: a gap. What is counted meanwhile shows afterwards."""
+    unmetered: list[str] = field(default_factory=list)
+    """Meters that cannot be read: they are missing, the others are there."""
+    down_since: float | None = None
+    """The site itself is not up, see `meters.fall`."""
 
 
 @dataclass(slots=True)
@@ -85,6 +106,9 @@ class World:
     tenancies: dict[str, Tenancy] = field(default_factory=dict)
     tombstones: dict[str, int] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
+    metered: float | None = None
+    """Up to when the meters have been read."""
+    outages: list[tuple[float, float]] = field(default_factory=list)
 
     def now(self) -> float:
         """The site's clock."""
@@ -106,7 +130,8 @@ class World:
         if tenancy.fenced_at is None:
             tenancy.fenced_at, tenancy.fenced_by = at, by
         tenancy.principals.clear()
-        tenancy.running = 0
+        tenancy.chips.clear()
+        tenancy.running = tenancy.memory = 0
 
 
 def dump(world: World) -> str:
@@ -115,7 +140,10 @@ def dump(world: World) -> str:
 
 def load(text: str) -> World:
     raw = json.loads(text)
+    for tenancy in raw["tenancies"].values():
+        tenancy["buckets"] = {hour: Bucket(**bucket) for hour, bucket in tenancy["buckets"].items()}
     raw["tenancies"] = {name: Tenancy(**tenancy) for name, tenancy in raw["tenancies"].items()}
+    raw["outages"] = [(since, until) for since, until in raw["outages"]]
     raw["faults"] = Faults(**raw["faults"])
     return World(**raw)
 

@@ -7,14 +7,16 @@ from functools import partial
 
 import pytest
 
-from providers.protocol import PARTS, AlreadyFenced, Armed, Leftover, PartName, Refused, Site, Spec, Stale
+from providers.metering import hour
+from providers.protocol import PARTS, AlreadyFenced, Armed, Leftover, PartName, Refused, Site, Spec, Stale, Usage
 from providers.registry import KINDS as REGISTERED
 from tests.lab.place import Unfit
+from tests.lab.shell import until
 from tests.providers.keys import make_key
 from tests.providers.sites import KINDS, Shown
 from tests.providers.specs import new_id, spec
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 LATER = 10 * MINUTE
 GONE = 1 << 40
 """A generation above any that a test uses."""
@@ -64,6 +66,18 @@ def live(site: Site, account: Spec) -> None:
 def fence(site: Site, account: Spec, generation: int) -> None:
     (row,) = site.fence([(account.account, generation)], "operator")
     assert row.error is None
+
+
+def persist(ask: Callable[[], list[Usage]]) -> list[Usage]:
+    """Ask until there is something to tell: a moment after the opening."""
+    found: list[Usage] = []
+
+    def some() -> bool:
+        found[:] = ask()
+        return bool(found)
+
+    until(some, "the first interval")
+    return list(found)
 
 
 def test_every_registered_kind_is_in_this_suite() -> None:
@@ -312,13 +326,68 @@ def test_accounts_are_known_by_any_trace(site: Site, account: Spec) -> None:
     assert account.account in site.accounts()
 
 
-def test_an_account_uses_something(site: Site, account: Spec) -> None:
-    """Numbers that are not negative, up to now."""
+def test_usage_comes_by_clock_hours(site: Site, account: Spec) -> None:
+    """From the opening up to now without a hole; nothing is negative, and no more covered than there was."""
     live(site, account)
-    since = site.now() - MINUTE
-    used = site.usage(account.account, since)
-    assert since < used.until
-    assert min(used.egress or 0, used.storage or 0, used.cpu_seconds or 0) >= 0
+    used = persist(lambda: site.usage(account.account, site.now() - timedelta(hours=2)))
+    assert [one.since for one in used[1:]] == [hour(one.since) for one in used[1:]] == [one.until for one in used[:-1]]
+    for one in used:
+        assert one.since < one.until <= hour(one.since) + HOUR
+        assert timedelta() <= one.covered <= one.until - one.since
+        assert all(amount >= 0 for amount in one.amounts.values())
+
+
+def test_usage_asked_twice_has_only_grown(site: Site, account: Spec) -> None:
+    """No interval begins elsewhere, no amount gets less."""
+    live(site, account)
+    first = persist(lambda: site.usage(account.account, site.now() - MINUTE))
+    again = site.usage(account.account, first[0].since)
+    assert [one.since for one in again[: len(first)]] == [one.since for one in first]
+    for before, after in zip(first, again, strict=False):
+        assert after.until >= before.until
+        assert all(after.amounts[meter] >= amount for meter, amount in before.amounts.items())
+
+
+def test_usage_starts_with_the_hour_asked_for(site: Site, account: Spec) -> None:
+    """What ended before is not told again."""
+    live(site, account)
+    persist(lambda: site.usage(account.account, site.now() - MINUTE))
+    assert site.usage(account.account, hour(site.now()) + 2 * HOUR) == []
+
+
+def test_usage_is_told_after_the_fence(site: Site, account: Spec) -> None:
+    """Until the account is cleaned away; then nothing is."""
+    live(site, account)
+    before = persist(lambda: site.usage(account.account, site.now() - MINUTE))
+    fence(site, account, 3)
+    assert site.usage(account.account, before[0].since)[0].since == before[0].since
+    site.clean(account.account, 4)
+    assert site.usage(account.account, before[0].since) == []
+
+
+def test_of_an_unknown_account_there_is_no_usage(site: Site) -> None:
+    """Nor of one that never opened."""
+    assert site.usage(new_id(), site.now() - MINUTE) == []
+
+
+def test_an_account_that_never_opened_used_nothing(site: Site, account: Spec) -> None:
+    """Its making is not the holder's."""
+    armed(site, account)
+    assert site.usage(account.account, site.now() - MINUTE) == []
+
+
+def test_what_is_stored_is_told_or_a_gap(site: Site, account: Spec) -> None:
+    """A number of bytes, or None."""
+    live(site, account)
+    assert (site.stored(account.account) or 0) >= 0
+
+
+def test_outages_are_over(site: Site) -> None:
+    """Each ended after the time asked for and before now."""
+    since = site.now() - HOUR
+    for one in site.outages(since):
+        assert one.since < one.until
+        assert since < one.until <= site.now()
 
 
 def test_a_site_has_something_to_give(site: Site) -> None:

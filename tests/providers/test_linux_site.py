@@ -11,7 +11,7 @@ import pytest
 
 from providers.host import settings
 from providers.linux.site import LinuxSite, connect
-from providers.protocol import NeedsHuman, Refused, Stale, TryLater
+from providers.protocol import NeedsHuman, Refused, Stale, TryLater, Usage
 from providers.registry import connect as connect_kind
 from tests.providers.keys import make_key
 from tests.providers.peer import Answer, Peers, error, ok
@@ -196,10 +196,19 @@ def test_check_of_a_site_that_does_not_answer_is_a_finding() -> None:
 
 
 def test_a_gap_in_usage_is_no_zero() -> None:
-    """None where the site could not say."""
-    answer = {"until": 10.0, "egress": None, "storage": 7, "cpu_seconds": None}
+    """A meter that the site could not read is missing."""
+    answer = [{"since": 3600.0, "until": 7200.0, "covered": 60.5, "amounts": {"storage": 7}}]
     used = site(lambda request: ok(answer)).usage(new_id(), END)
-    assert (used.egress, used.storage, used.cpu_seconds) == (None, 7, None)
+    hour = datetime.fromtimestamp(3600, UTC), datetime.fromtimestamp(7200, UTC)
+    assert used == [Usage(*hour, timedelta(seconds=60.5), {"storage": 7})]
+
+
+@pytest.mark.parametrize("amounts", [{"cpu": -1}, {"cpu": 0.5}, {"cpu": None}, None, [1]])
+def test_usage_that_cannot_be_read_is_no_usage(amounts: object) -> None:
+    """Nothing is billed by a guess."""
+    answer = [{"since": 3600.0, "until": 7200.0, "covered": 1, "amounts": amounts}]
+    with pytest.raises(TryLater):
+        site(lambda request: ok(answer)).usage(new_id(), END)
 
 
 def test_a_site_without_its_keys_says_so() -> None:

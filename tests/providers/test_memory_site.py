@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from providers.memory import meters
 from providers.memory.site import MemorySite, connect
 from providers.memory.world import forget
-from providers.protocol import PARTS, AlreadyFenced, NeedsHuman, Refused, TryLater
+from providers.metering import gaps, totals
+from providers.protocol import PARTS, AlreadyFenced, NeedsHuman, Outage, Refused, TryLater, Usage
 from tests.providers.specs import new_id, spec
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -130,3 +132,94 @@ def test_an_unknown_setting_is_named() -> None:
     """Also here."""
     with pytest.raises(NeedsHuman, match="'addres'"):
         connect("m", {"addres": 1}, {})
+
+
+def used(site: MemorySite) -> list[Usage]:
+    return site.usage(SPEC.account, START)
+
+
+def uses(site: MemorySite, **what: object) -> None:
+    """What the account holds or has counted from now on."""
+    with site.keeper.held() as world:
+        for name, it in what.items():
+            setattr(world.tenancies[SPEC.account], name, it)
+
+
+def test_usage_lands_in_its_hours(site: MemorySite) -> None:
+    """Storage and memory as size times time, CPU and bytes sent evenly over the time between two looks."""
+    opened(site, 4 * HOUR)
+    uses(site, stored=1000, memory=10, cpu_seconds=90.0, egress=301, chips={"npu": 2})
+    advance(site, 1.5 * HOUR)
+    hours = used(site)
+    assert [(one.since, one.until, one.covered) for one in hours] == [
+        (START, START + HOUR, HOUR), (START + HOUR, START + 1.5 * HOUR, HOUR / 2)]
+    assert [one.amounts for one in hours] == [
+        {"storage": 3_600_000, "memory": 36_000, "cpu": 60_000, "egress": 200, "chip:npu": 7_200_000},
+        {"storage": 1_800_000, "memory": 18_000, "cpu": 30_000, "egress": 101, "chip:npu": 3_600_000}]
+
+
+def test_an_hour_that_is_over_stays_as_it_was(site: MemorySite) -> None:
+    """Whatever is used later."""
+    opened(site, 4 * HOUR)
+    uses(site, cpu_seconds=5.0)
+    advance(site, HOUR)
+    first = used(site)
+    uses(site, cpu_seconds=50.0, stored=7)
+    advance(site, HOUR / 2)
+    assert used(site)[:1] == first
+
+
+def test_what_runs_is_metered_up_to_the_end_and_storage_beyond(site: MemorySite) -> None:
+    """The fence kills what runs; what is stored stays."""
+    opened(site)
+    uses(site, stored=1, memory=1)
+    advance(site, 2 * HOUR)
+    assert totals(used(site)) == {"storage": 7200, "memory": 3600, "cpu": 0, "egress": 0}
+
+
+def test_meters_that_stand_still_are_a_gap(site: MemorySite) -> None:
+    """It shows in what is covered; what was counted meanwhile comes afterwards."""
+    opened(site, 4 * HOUR)
+    used(site)
+    site.keeper.peek(lambda world: setattr(world.faults, "unmetered_site", True))
+    uses(site, cpu_seconds=3.0, stored=1)
+    advance(site, HOUR)
+    assert [(one.covered, one.amounts.get("storage", 0)) for one in used(site)] == [(timedelta(), 0)]
+    site.keeper.peek(lambda world: setattr(world.faults, "unmetered_site", False))
+    advance(site, HOUR)
+    assert (gaps(used(site)), totals(used(site))["cpu"], totals(used(site))["storage"]) == (HOUR, 3000, 3600)
+
+
+def test_a_meter_that_cannot_be_read_is_missing(site: MemorySite) -> None:
+    """And no zero."""
+    opened(site)
+    site.keeper.peek(lambda world: world.faults.unmetered.append("egress"))
+    advance(site, HOUR / 2)
+    assert {"egress"} | used(site)[0].amounts.keys() == {"egress", "cpu", "storage", "memory"}
+    assert "egress" not in used(site)[0].amounts
+
+
+def test_an_outage_is_told_once_it_is_over(site: MemorySite) -> None:
+    """While it lasts nobody answers; afterwards it is a gap in the meters too."""
+    opened(site, 4 * HOUR)
+    site.keeper.peek(meters.fall)
+    advance(site, HOUR)
+    with pytest.raises(TryLater):
+        used(site)
+    site.keeper.peek(meters.rise)
+    advance(site, HOUR)
+    assert site.outages(START) == [Outage(START, START + HOUR)]
+    assert site.outages(START + HOUR) == []
+    assert gaps(used(site)) == HOUR
+
+
+def test_a_clock_that_goes_back_meters_nothing_twice(site: MemorySite) -> None:
+    """It waits until the clock has caught up."""
+    opened(site, 9 * HOUR)
+    uses(site, stored=1)
+    advance(site, 2 * HOUR)
+    used(site)
+    advance(site, -HOUR)
+    used(site)
+    advance(site, HOUR)
+    assert totals(used(site))["storage"] == 7200

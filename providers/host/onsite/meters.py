@@ -1,6 +1,7 @@
 """What accounts have used, saved every few seconds so that a reboot neither refills a quota nor loses CPU time."""
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,23 +58,31 @@ def current(config: Config, account: str, egress: int, before: dict[str, Meter])
     return Meter(egress, base + counted, base)
 
 
-def usage(config: Config, account: str) -> dict[str, int | float | None]:
-    """Totals since the account was made; None where the site cannot say."""
-    from . import nft, spec, storage
+def usage(config: Config, account: str, since: float) -> list[dict[str, Any]]:
+    """What was used since logins opened."""
+    from . import lease, nft, spec
 
-    known = spec.read(config, account)
-    before = load(config)
-    cpu = current(config, account, 0, before).cpu if known else None
+    known, held = spec.read(config, account), lease.read(config, account)
+    if known is None or held is None or held.starts_at is None:
+        return []
+    cpu = current(config, account, 0, load(config)).cpu
     if config.slurm is not None:
         from . import slurm_end
 
-        jobs = slurm_end.used(config, account)
-        cpu = None if cpu is None or jobs is None else cpu + jobs
-    return {
-        "egress": nft.passed(config).get(account),
-        "storage": storage.used(config, known.uid) if known else None,
-        "cpu_seconds": cpu,
-    }
+        cpu += slurm_end.used(config, account) or 0.0
+    amounts = {"cpu": round(cpu * 1000), "egress": nft.passed(config).get(account, 0)}
+    now = time.time()
+    begun = max(now // 3600 * 3600, held.starts_at)
+    if since >= now:
+        return []
+    return [{"since": begun, "until": now, "covered": now - begun, "amounts": amounts}]
+
+
+def stored(config: Config, account: str) -> dict[str, int | None]:
+    from . import spec, storage
+
+    known = spec.read(config, account)
+    return {"storage": storage.used(config, known.uid) if known else None}
 
 
 def forget(config: Config, account: str) -> None:

@@ -135,8 +135,16 @@ def do_accounts(config: Config, request: Request) -> Answer:
 
 
 def do_usage(config: Config, request: Request) -> Answer:
+    return meters.usage(config, names.check(request["account"]), instant(request["since"], "since"))
+
+
+def do_stored(config: Config, request: Request) -> Answer:
+    return meters.stored(config, names.check(request["account"]))
+
+
+def do_outages(config: Config, request: Request) -> Answer:
     instant(request["since"], "since")
-    return meters.usage(config, names.check(request["account"])) | {"until": time.time()}
+    return []
 
 
 def do_capacity(config: Config, request: Request) -> Answer:
@@ -162,6 +170,8 @@ OPS: dict[str, tuple[Callable[[Config, Request], Answer], frozenset[str]]] = {
     "clean": (do_clean, frozenset({"account", "generation"})),
     "accounts": (do_accounts, frozenset()),
     "usage": (do_usage, frozenset({"account", "since"})),
+    "stored": (do_stored, frozenset({"account"})),
+    "outages": (do_outages, frozenset({"since"})),
     "capacity": (do_capacity, frozenset()),
     "check": (do_check, frozenset()),
 }
