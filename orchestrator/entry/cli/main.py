@@ -27,6 +27,7 @@ from orchestrator.entry.cli import (
     stack,
     subsidy,
     token,
+    top,
     voucher,
 )
 
@@ -37,7 +38,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 something is stuck. Times are written with an offset or as "
            "Asia/Shanghai civil time.",
 )
-for part in (setup, redeem, reap, serve, doctor):
+for part in (setup, redeem, reap, serve, doctor, top):
     part.add_to(app)
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
                    ("token", token), ("journal", proof.journal), ("certificate", proof.certificate),

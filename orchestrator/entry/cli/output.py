@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,11 @@ def show_times_in(zone: str) -> None:
     """The zone of the home's settings: for what is read and shown from here on."""
     global _where
     _where = times.zone(zone)
+
+
+def zone() -> tzinfo:
+    """It."""
+    return _where
 
 
 def when(text: str, now: datetime) -> datetime:

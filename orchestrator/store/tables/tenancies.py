@@ -84,7 +84,12 @@ accounts = Table(
     Index("ix_accounts_sender", "sender", "id"),
     Index("ix_accounts_ends_at", "ends_at"),
     Index("ix_accounts_holder", "holder"),
+    Index("ix_accounts_state_ends_at", "state", "ends_at", "site"),
+    Index("ix_accounts_fenced_at", "fenced_at"),
 )
+# Few are stuck: the index holds those alone.
+Index("ix_accounts_stuck", accounts.c.site, accounts.c.id,
+      sqlite_where=accounts.c.stuck.is_not(None), postgresql_where=accounts.c.stuck.is_not(None))
 
 contracts = Table(
     "contracts", metadata,

@@ -1,0 +1,162 @@
+"""What `tenure top` draws. Colour only repeats what words say; what needs a person comes first."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.entry.cli import output
+from orchestrator.flows.overview import Level, OfferPlaces, Overview, Piece, SiteView
+from orchestrator.flows.overview_alarms import Alarm
+from orchestrator.lifecycle import times
+
+WIDE = 100
+MOST_ALARMS, MOST_SITES, MOST_ENDS = 8, 20, 5
+BARS = " ▁▂▃▄▅▆▇█"
+_TITLES = {Level.CALM: ("all is well", "bold green"), Level.WORKING: ("Tenure is working on it", "bold yellow"),
+           Level.NEEDS_YOU: ("NEEDS YOU", "bold white on red")}
+_ALARMS = {"unfenced": "PAST END, not known to be fenced", "stuck": "stuck", "waiting": "nobody takes up",
+           "callbacks": "callbacks do not get through"}
+
+
+def board(it: Overview, width: int, *, ascii_only: bool = False) -> Group:
+    """Everything, for a terminal of this width."""
+    parts: list[RenderableType] = [_head(it), *_alarms(it, width)]
+    parts += [_title(f"Ends in the next 24 hours: {sum(one.count for one in it.hours)}"),
+              _columns(it.hours, width, ascii_only, 4, lambda at: f"{at:%H}"),
+              _title(f"Ends by day: {sum(one.count for one in it.days)} in two weeks"),
+              _columns(it.days, width, ascii_only, 6, lambda at: f"{at:%a%d}")]
+    parts += [_title(f"Sites: {len(it.sites)}"), _sites(it.sites, width, ascii_only)]
+    if len(it.sites) > MOST_SITES:
+        parts.append(Text(f"  and {len(it.sites) - MOST_SITES} more: tenure site list", "dim"))
+    if it.coming:
+        parts += [_title("Not online yet"), *(
+            Text(f"  {plain(one.site)} {plain(one.offer)}: {one.count} more from {output.shown(one.at)}")
+            for one in it.coming[:MOST_ENDS])]
+    return Group(*parts, *_foot(it))
+
+
+def plain(text: str) -> str:
+    """On one line, and nothing in it that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "·" for letter in text)
+
+
+def ago(since: datetime | None, now: datetime) -> str:
+    """For how long."""
+    return "-" if since is None else times.show_span(max(timedelta(), now - since))
+
+
+def _title(text: str) -> Text:
+    return Text(f"\n{text}", "bold")
+
+
+def _head(it: Overview) -> Text:
+    word, style = _TITLES[it.level]
+    head = Text.assemble(("Tenure ", "bold"), (output.shown(it.at), "dim"), "  ", (f" {word} ", style), "  ")
+    head.append(", ".join(f"{count} {state.value}" for state, count in it.live.items() if count) or "no accounts")
+    return head
+
+
+def _alarms(it: Overview, width: int) -> list[RenderableType]:
+    """Two lines each: what it is and since when; what was said and what to type."""
+    parts: list[RenderableType] = []
+    for nth, one in enumerate(it.alarms[:MOST_ALARMS]):
+        style = "bold red" if one.who == "operator" else "yellow"
+        parts.append(Text(("" if nth else "\n") + _sentence(one, it.at), style))
+        if one.error:
+            parts.append(Text(f"    {plain(one.error)}", no_wrap=width >= WIDE, overflow="ellipsis"))
+        if one.remedy:
+            parts.append(Text(f"    do: {plain(one.remedy)}"))
+        parts.append(Text.assemble("    $ ", (one.command, "bold")))
+    if len(it.alarms) > MOST_ALARMS:
+        parts.append(Text(f"  and {len(it.alarms) - MOST_ALARMS} more: tenure account list --stuck", "dim"))
+    return parts
+
+
+def _sentence(one: Alarm, now: datetime) -> str:
+    mark = "!!" if one.who == "operator" else " ~"
+    where = f" at {plain(one.site)}" if one.site else ""
+    what = "" if one.kind == "unfenced" else f" {plain(one.what)}"
+    tries = f", {one.attempts} times" if one.attempts else ""
+    named = ", ".join(one.accounts) + (", …" if len(one.accounts) < one.count and one.accounts else "")
+    acts = "you act next" if one.who == "operator" else "Tenure tries again"
+    return (f"{mark} {_ALARMS[one.kind]}{what}: {one.count}{where} for {ago(one.since, now)}{tries}; {acts}"
+            + (f"  [{named}]" if named else ""))
+
+
+def _columns(pieces: Sequence[Piece], width: int, ascii_only: bool, wanted: int,
+             label: Callable[[datetime], str]) -> Text:
+    """Figures, bars and times, one column each; without figures where the terminal is narrow."""
+    room = min(wanted, max(2, (width - 2) // len(pieces)))
+    most = max((one.count for one in pieces), default=0) or 1
+    figures = "".join((str(one.count) if one.count else "·").rjust(room) for one in pieces)
+    bars = "".join(_bar(one.count, most, ascii_only).rjust(room) for one in pieces)
+    every = -(-(len(label(pieces[0].at)) + 1) // room)
+    labels = "".join(label(one.at.astimezone(output.zone())).rjust(room * every)
+                     for one in pieces[every - 1::every])
+    fits = all(len(str(one.count)) < room for one in pieces)
+    lines = [figures, bars, labels] if fits else [bars, labels, f"  at most {most}"]
+    return Text("\n".join(f"  {line}" for line in lines), no_wrap=True, overflow="crop")
+
+
+def _bar(count: int, most: int, ascii_only: bool) -> str:
+    if ascii_only:
+        return "#" if count else "."
+    return BARS[-(-count * (len(BARS) - 1) // most)]
+
+
+def _sites(sites: Sequence[SiteView], width: int, ascii_only: bool) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="dim")
+    heads = ["site", "state", "live", "ends 24h", "stuck", "past end", "places taken"]
+    for head in heads if width >= WIDE else [heads[0], heads[1], heads[2], heads[6]]:
+        table.add_column(head, justify="right" if head in heads[2:6] else "left", overflow="fold")
+    for one in sites[:MOST_SITES]:
+        row = [Text(plain(one.name)), _state(one), Text(str(sum(one.live.values())))]
+        if width >= WIDE:
+            row += [Text(str(one.ending)), _figure(one.stuck), _figure(one.unfenced)]
+        row.append(Text("\n").join(_places(offer, ascii_only) for offer in one.places) if one.places else Text("-"))
+        table.add_row(*row)
+    return table
+
+
+def _figure(count: int) -> Text:
+    return Text(str(count), "bold red" if count else "")
+
+
+def _state(one: SiteView) -> Text:
+    words = [word for word, so in (("drained", one.drained), ("held", one.held), ("stuck", one.stuck > 0),
+                                   ("past end", one.unfenced > 0)) if so]
+    return Text(", ".join(words) or "ok", "yellow" if words else "green")
+
+
+def _places(one: OfferPlaces, ascii_only: bool) -> Text:
+    now, full = one.now, 10
+    filled = min(full, -(-now.taken * full // now.count)) if now.count else 0
+    bar = ("#" if ascii_only else "█") * filled + ("." if ascii_only else "░") * (full - filled)
+    booked = max(day.booked for day in one.days)
+    more = (f", {one.overdue} overdue" if one.overdue else "") + (f", up to {booked} booked ahead" if booked else "")
+    return Text(f"{bar} {plain(one.offer)} {now.taken}/{now.count}{more}")
+
+
+def _foot(it: Overview) -> list[RenderableType]:
+    fences = it.fences
+    said = (f"{fences.count} in 7 days, half within {_seconds(fences.p50)}, 99 % within {_seconds(fences.p99)}"
+            if fences.count else "none in 7 days")
+    worst = f"; slowest {fences.worst[0].account} at {plain(fences.worst[0].site)}: {_seconds(fences.worst[0].lag)}" \
+        if fences.worst else ""
+    owed = ", ".join(f"{one.count} {what.value} for {ago(one.since, it.at)}"
+                     for what, one in it.waiting.items() if one.count) or "nothing"
+    unsent = f"{it.unsent} for {ago(it.senders[0].since, it.at)}" if it.senders else "none"
+    soon = ", ".join(f"{one.id} in {times.show_span(one.ends_at - it.at)}"
+                     for one in it.next_ends[:MOST_ENDS] if one.ends_at is not None) or "none"
+    rows = [("Fences", said + worst), ("Due and not taken up", owed), ("Callbacks unsent", unsent), ("Next ends", soon)]
+    return [_title("Beside"), *(Text.assemble((f"  {name}: ", "dim"), text) for name, text in rows)]
+
+
+def _seconds(lag: timedelta | None) -> str:
+    if lag is None:
+        return "-"
+    seconds = lag.total_seconds()
+    return f"{seconds:.3g} s" if seconds < 100 else times.show_span(lag)

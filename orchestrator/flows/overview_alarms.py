@@ -1,0 +1,105 @@
+"""What does not work, most urgent first: what it is, whom it concerns, who acts next, and the command to type."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from orchestrator.lifecycle.due import Owed
+from orchestrator.store.overview import Standing, Unsent, Waiting
+
+LATE = timedelta(seconds=30)
+"""Work that nobody took up for so long: no worker runs, or too few."""
+MOST_NAMED = 5
+MOST_ALARMS = 50
+PATIENT = 5
+"""Tries after which a callback that does not get through is worth a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Accounts that share a trouble: one line, however many they are."""
+
+    kind: Literal["unfenced", "stuck", "waiting", "callbacks"]
+    what: str
+    """The work that fails or waits; the sender of callbacks."""
+    site: str
+    count: int
+    accounts: Sequence[str]
+    """Some of them."""
+    since: datetime | None
+    attempts: int
+    error: str
+    who: Literal["tenure", "operator"]
+    remedy: str
+    command: str
+
+
+def alarms(now: datetime, late_at: Mapping[str, int], late: Sequence[Standing], stuck: Sequence[Standing],
+           waiting: Mapping[Owed, Waiting], senders: Sequence[Unsent]) -> list[Alarm]:
+    """Past their end and not known to be fenced; stuck, those that wait for a person first; waiting for a worker."""
+    shown = {one.id for one in late}
+    found = [*_unfenced(late_at, late), *_stuck([one for one in stuck if one.id not in shown]),
+             *_waiting(now, waiting, bool(late)), *_callbacks(senders)]
+    return found[:MOST_ALARMS]
+
+
+def _unfenced(late_at: Mapping[str, int], late: Sequence[Standing]) -> list[Alarm]:
+    """By site: it is the site that has to be looked at. A site that lives ends them by itself meanwhile."""
+    found = []
+    for site, count in late_at.items():
+        group = [one for one in late if one.site == site]
+        marks = [one.stuck for one in group if one.stuck is not None]
+        worst = max(marks, key=lambda mark: mark.count, default=None)
+        since = min((one.ends_at for one in group if one.ends_at is not None), default=None)
+        found.append(Alarm("unfenced", Owed.FENCE.value, site, count, _some(group), since,
+                           worst.count if worst else 0, worst.error if worst else "", "operator",
+                           worst.remedy if worst else "",
+                           f"tenure site check {site}" if worst else "tenure reap --max 200"))
+    return sorted(found, key=lambda alarm: (alarm.since is None, str(alarm.since), alarm.site))
+
+
+def _stuck(stuck: Sequence[Standing]) -> list[Alarm]:
+    """One for each site, work and party that acts next; the error is the one that most of them have."""
+    groups = defaultdict(list)
+    for one in stuck:
+        assert one.stuck is not None
+        groups[one.site, one.stuck.what, one.stuck.next].append((one, one.stuck))
+    found = []
+    for (site, what, who), group in groups.items():
+        marks = [mark for _, mark in group]
+        error, _ = Counter(mark.error for mark in marks).most_common(1)[0]
+        remedy = next((mark.remedy for mark in marks if mark.error == error), "")
+        accounts = _some(one for one, _ in group)
+        found.append(Alarm("stuck", what, site, len(group), accounts, min(mark.since for mark in marks),
+                           max(mark.count for mark in marks), error, who, remedy,
+                           _next_command(site, accounts, who)))
+    return sorted(found, key=lambda alarm: (alarm.who != "operator", -alarm.count, str(alarm.since), alarm.site))
+
+
+def _next_command(site: str, accounts: Sequence[str], who: str) -> str:
+    if who == "tenure":
+        return f"tenure site check {site}"
+    return (f"tenure account show {accounts[0]} --history" if len(accounts) == 1
+            else f"tenure account list --stuck --site {site}")
+
+
+def _waiting(now: datetime, waiting: Mapping[Owed, Waiting], told: bool) -> list[Alarm]:
+    """All of it in one: what is missing is a worker. Fences that wait are told of already when their accounts are."""
+    late = {what: one for what, one in waiting.items()
+            if one.since is not None and now - one.since > LATE and not (told and what is Owed.FENCE)}
+    if not late:
+        return []
+    since = min(one.since for one in late.values() if one.since is not None)
+    return [Alarm("waiting", ", ".join(what.value for what in late), "", sum(one.count for one in late.values()), (),
+                  since, 0, "", "operator", "", "tenure worker")]
+
+
+def _callbacks(senders: Sequence[Unsent]) -> list[Alarm]:
+    return [Alarm("callbacks", one.sender, "", one.count, (), one.since, one.attempts, "", "tenure", "",
+                  f"tenure sender test {one.sender}") for one in senders if one.attempts >= PATIENT]
+
+
+def _some(group: Iterable[Standing]) -> tuple[str, ...]:
+    return tuple(one.id for one, _ in zip(group, range(MOST_NAMED), strict=False))

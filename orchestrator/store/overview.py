@@ -1,0 +1,189 @@
+"""How things stand, for the operators' screen: counts, ends ahead, places held, fences.
+
+Every list is bounded, and every query is answered by an index: among 100,000 accounts it is still cheap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import BindParameter, Row, Select, bindparam, case, func, literal, select, union_all
+from sqlalchemy.sql import CompoundSelect, Executable
+
+from orchestrator.lifecycle.account import LIVE, USABLE, FencedBy, State
+from orchestrator.lifecycle.due import Owed
+from orchestrator.store import tables
+from orchestrator.store.engine import Tx
+from orchestrator.store.rows import Stuck, stuck_of
+
+_accounts, _holds, _outbox = tables.accounts, tables.holds, tables.outbox
+_LIVE = sorted(state.value for state in LIVE)
+_USABLE = sorted(state.value for state in USABLE)
+_ENDING = [*_USABLE, State.FENCED.value]
+"""An account that an operator has fenced has its end still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account as the screen names it: no personal data."""
+
+    id: str
+    site: str
+    state: State
+    ends_at: datetime | None
+    stuck: Stuck | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Work of one kind that nobody has taken up: how much, and since when the oldest has waited."""
+
+    count: int
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """Callbacks of one sender that are still to be delivered."""
+
+    sender: str
+    count: int
+    since: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAt:
+    """An end and when its fence stood, by the site."""
+
+    id: str
+    site: str
+    ends_at: datetime
+    fenced_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """So many places of an offer at a site that are taken from the `first` to before the `last` instant asked about;
+    `booked` when their start was still to come, `overdue` when their time was over, at the first of them."""
+
+    site: str
+    offer: str
+    first: int
+    last: int
+    booked: bool
+    overdue: bool
+    count: int
+
+
+def live(tx: Tx, sites: Sequence[str]) -> dict[tuple[str, State], int]:
+    """How many accounts these sites have in each state; reclaimed ones, who stay for ever, are not read."""
+    rows = tx.execute(select(_accounts.c.site, _accounts.c.state, func.count())
+                      .where(_accounts.c.site.in_(sites), _accounts.c.state.in_(_LIVE))
+                      .group_by(_accounts.c.site, _accounts.c.state))
+    return {(site, State(state)): count for site, state, count in rows}
+
+
+def ends(tx: Tx, edges: Sequence[datetime]) -> list[tuple[int, str, State, int]]:
+    """How many accounts end between one edge and the next: (which, site, state, count)."""
+    rows = tx.execute(_ends(len(edges)), {f"e{nth}": edge for nth, edge in enumerate(edges)})
+    return [(nth, site, State(state), count) for nth, site, state, count in rows]
+
+
+@cache
+def _ends(edges: int) -> CompoundSelect[Any]:
+    """One short range of one index for each piece of time."""
+    return union_all(*(
+        select(literal(nth), _accounts.c.site, _accounts.c.state, func.count())
+        .where(_accounts.c.state.in_(_ENDING), _accounts.c.ends_at >= bindparam(f"e{nth}"),
+               _accounts.c.ends_at < bindparam(f"e{after}"))
+        .group_by(_accounts.c.site, _accounts.c.state) for nth, after in pairwise(range(edges))))
+
+
+def next_ends(tx: Tx, now: datetime, limit: int) -> list[Standing]:
+    """The accounts that end soonest."""
+    return _standing(tx, _columns().where(_accounts.c.state.in_(_ENDING), _accounts.c.ends_at >= now)
+                     .order_by(_accounts.c.ends_at, _accounts.c.id).limit(limit))
+
+
+def unfenced(tx: Tx, before: datetime, limit: int) -> tuple[dict[str, int], list[Standing]]:
+    """Accounts whose end was before this and that are not known to be fenced: how many at each site, and the latest."""
+    late = (_accounts.c.state.in_(_USABLE), _accounts.c.ends_at < before)
+    counts = _by_site(tx, select(_accounts.c.site, func.count()).where(*late))
+    first = _columns().where(*late).order_by(_accounts.c.ends_at, _accounts.c.id).limit(limit)
+    return counts, _standing(tx, first) if counts else []
+
+
+def stuck(tx: Tx, limit: int) -> tuple[dict[str, int], list[Standing]]:
+    """Accounts with a STUCK mark: how many at each site, and up to `limit` of each site."""
+    marked = _accounts.c.stuck.is_not(None)
+    counts = _by_site(tx, select(_accounts.c.site, func.count()).where(marked))
+    some = [_columns().where(marked, _accounts.c.site == site).order_by(_accounts.c.id).limit(limit) for site in counts]
+    return counts, [one for query in some for one in _standing(tx, query)]
+
+
+def _by_site(tx: Tx, query: Select[Any]) -> dict[str, int]:
+    rows = tx.execute(query.group_by(_accounts.c.site).order_by(_accounts.c.site))
+    return {row[0]: row[1] for row in rows}
+
+
+def _columns() -> Select[Any]:
+    return select(_accounts.c.id, _accounts.c.site, _accounts.c.state, _accounts.c.ends_at, _accounts.c.stuck)
+
+
+def _standing(tx: Tx, query: Executable) -> list[Standing]:
+    return [Standing(row.id, row.site, State(row.state), row.ends_at, stuck_of(row.stuck)) for row in tx.execute(query)]
+
+
+def waiting(tx: Tx, now: datetime) -> dict[Owed, Waiting]:
+    """Of each kind of work, what is due and held by nobody."""
+    rows = tx.execute(select(_accounts.c.owed, func.count(), func.min(_accounts.c.due_at))
+                      .where(_accounts.c.owed.in_([what.value for what in Owed]), _accounts.c.due_at <= now)
+                      .group_by(_accounts.c.owed))
+    found = {Owed(owed): Waiting(count, since) for owed, count, since in rows}
+    return {what: found.get(what, Waiting(0, None)) for what in Owed}
+
+
+def unsent(tx: Tx, limit: int) -> tuple[int, list[Unsent]]:
+    """Callbacks to be delivered: how many, and by sender those who wait longest."""
+    rows = tx.execute(
+        select(_outbox.c.sender, tables.senders.c.name, func.count(), func.min(_outbox.c.at),
+               func.max(_outbox.c.attempts))
+        .join(tables.senders, tables.senders.c.id == _outbox.c.sender).where(_outbox.c.due_at.is_not(None))
+        .group_by(_outbox.c.sender, tables.senders.c.name).order_by(func.min(_outbox.c.at))).all()
+    return sum(row[2] for row in rows), [Unsent(name, count, since, attempts)
+                                         for _, name, count, since, attempts in rows[:limit]]
+
+
+def fences(tx: Tx, since: datetime, limit: int) -> list[FenceAt]:
+    """Fences that ends have placed since then, newest first."""
+    rows = tx.execute(select(_accounts.c.id, _accounts.c.site, _accounts.c.ends_at, _accounts.c.fenced_at)
+                      .where(_accounts.c.fenced_at >= since, _accounts.c.fenced_by == FencedBy.END.value)
+                      .order_by(_accounts.c.fenced_at.desc()).limit(limit))
+    return [FenceAt(*row) for row in rows]
+
+
+def held(tx: Tx, instants: Sequence[datetime]) -> list[Held]:
+    """The places taken at each of these instants, the first of which is now. Overdue ones count at all of them."""
+    rows = tx.execute(_held(len(instants)), {f"i{nth}": at for nth, at in enumerate(instants)})
+    return [_held_of(row, len(instants)) for row in rows]
+
+
+@cache
+def _held(instants: int) -> Select[Any]:
+    """One walk over one index, however many instants are asked about."""
+    at: list[BindParameter[datetime]] = [bindparam(f"i{nth}") for nth in range(instants)]
+    first = case(*((_holds.c.start <= one, nth) for nth, one in enumerate(at)), else_=instants)
+    last = case(*((_holds.c.until <= one, nth) for nth, one in enumerate(at)), else_=instants)
+    each = (select(_holds.c.site, _holds.c.offer, first.label("first"), last.label("last"))
+            .where(_holds.c.start <= at[-1]).subquery())
+    return (select(each.c.site, each.c.offer, each.c.first, each.c.last, func.count().label("many"))
+            .group_by(each.c.site, each.c.offer, each.c.first, each.c.last))
+
+
+def _held_of(row: Row[Any], instants: int) -> Held:
+    overdue = row.last == 0
+    return Held(row.site, row.offer, row.first, instants if overdue else row.last, row.first > 0, overdue, row.many)
