@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 PartName = Literal["account", "storage", "network", "containers", "access"]
 PARTS: tuple[PartName, ...] = ("account", "storage", "network", "containers", "access")
@@ -177,6 +177,14 @@ class Fenced:
     error: "SiteError | None" = None
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """One account of a batch: nothing that `leftovers` would name was kept, or `error` says why not yet."""
+
+    account: str
+    error: "SiteError | None" = None
+
+
 class Site(Protocol):
     """One cluster or cloud region. Thread-safe; keeps its connections."""
 
@@ -209,8 +217,9 @@ class Site(Protocol):
     def leftovers(self, account: str) -> list[Leftover]:
         """Everything there that belongs to the account, looked up at the site by uid, name and label."""
 
-    def clean(self, account: str, generation: int) -> None:
-        """Remove what `leftovers` lists, the lease last. The site remembers the generation for ever."""
+    def clean(self, batch: Sequence[tuple[str, int]]) -> list[Cleaned]:
+        """Remove what `leftovers` lists of these accounts (id, generation), the lease last. The site remembers the
+        generation for ever. One answer for each, in the order asked."""
 
     def accounts(self) -> list[str]:
         """Ids of all accounts of which the site has any trace."""
@@ -272,6 +281,17 @@ class BadKey(Refused):
 
 class Stale(SiteError):
     """The site holds a higher generation: somebody else has acted since; the caller must stop."""
+
+
+Row = TypeVar("Row", Fenced, Cleaned)
+
+
+def only(rows: Sequence[Row]) -> Row:
+    """The answer to a batch of one account; raises its error."""
+    (row,) = rows
+    if row.error is not None:
+        raise row.error
+    return row
 
 
 def checked_account(account: str) -> str:

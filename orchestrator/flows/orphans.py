@@ -52,21 +52,29 @@ def remove(ctx: Context, site_name: str, ids: Collection[str], *, actor: str, wh
     strange = sorted(set(ids) - known.keys())
     if strange:
         raise RuleError("not_orphan", f"site {site_name}: {', '.join(strange)}: not an orphan there")
+    chosen = [known[id] for id in sorted(ids)]
     site = ctx.sites.get(site_name)
-    for id in sorted(ids):
-        _remove(ctx, site, known[id], actor, why)
+    batch = _batch(ctx, chosen)
+    errors = {row.account: row.error for row in effect("orphans.fence", site.fence, batch, "end")}
+    errors |= {row.account: row.error for row in effect("orphans.clean", site.clean, [
+        one for one in batch if errors[one[0]] is None])}
+    for orphan in chosen:
+        if errors[orphan.account] is None:
+            _gone(ctx, site, orphan, actor, why)
+    for error in errors.values():
+        if error is not None:
+            raise error
     return [orphan for orphan in orphans(ctx, site_name) if orphan.account in ids]
 
 
-def _remove(ctx: Context, site: Site, orphan: Orphan, actor: str, why: str) -> None:
-    generation = ABOVE_ALL
-    if orphan.why == "reclaimed":
-        with ctx.store.read() as tx:
-            generation = accounts.record(tx, orphan.account).account.generation
-    fenced = effect("orphans.fence", site.fence, [(orphan.account, generation)], "end")
-    if fenced[0].error is not None:
-        raise fenced[0].error
-    effect("orphans.clean", site.clean, orphan.account, generation)
+def _batch(ctx: Context, chosen: list[Orphan]) -> list[tuple[str, int]]:
+    """Each with the generation that its site has to hold from now on."""
+    with ctx.store.read() as tx:
+        return [(one.account, ABOVE_ALL if one.why != "reclaimed" else
+                 accounts.record(tx, one.account).account.generation) for one in chosen]
+
+
+def _gone(ctx: Context, site: Site, orphan: Orphan, actor: str, why: str) -> None:
     left = site.leftovers(orphan.account)
     if left:
         raise NeedsHuman(f"site {site.name}: of {orphan.account} there is still {left[0].kind} {left[0].what}",

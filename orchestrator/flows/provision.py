@@ -16,7 +16,7 @@ from orchestrator.lifecycle.account import Account, State
 from orchestrator.store import accounts, capacity, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from providers.protocol import AlreadyFenced, Armed, NeedsHuman, Opened, Refused, Site, SiteError, TryLater
+from providers.protocol import AlreadyFenced, Armed, NeedsHuman, Opened, Refused, Site, SiteError, TryLater, only
 from stacks.errors import StackError
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def _withdrawn(ctx: Context, claimed: Claimed, site: Site) -> bool:
     account, spec = claimed.account.id, spec_of(claimed.account)
     try:
         effect("provision.destroy", ctx.stacks.destroy, account, spec, site)
-        effect("provision.clean", site.clean, account, claimed.generation)
+        only(effect("provision.clean", site.clean, [(account, claimed.generation)]))
         if site.leftovers(account):
             return False
         effect("provision.forget", ctx.stacks.remove, account)

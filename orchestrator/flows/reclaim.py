@@ -15,7 +15,7 @@ from orchestrator.store import accounts, capacity, certificates, contracts, jour
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from providers.metering import gaps, totals
-from providers.protocol import Leftover, NeedsHuman, Site
+from providers.protocol import Leftover, NeedsHuman, Site, only
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,7 @@ def reclaim(ctx: Context, claimed: Claimed) -> None:
         if wait is not None:
             _wait(ctx, claimed, wait)
             return
-        fenced = effect("reclaim.fence", site.fence, [(claimed.account.id, claimed.generation)], "end")
-        if fenced[0].error is not None:
-            raise fenced[0].error
+        only(effect("reclaim.fence", site.fence, [(claimed.account.id, claimed.generation)], "end"))
         taken = commit("reclaim.begin", ctx.store, lambda tx: _begin(ctx, tx, claimed))
         if taken is None:
             return
@@ -79,7 +77,7 @@ def _remove(ctx: Context, claimed: Claimed, site: Site) -> None:
         inventory |= _inventory(site, account)
         commit("reclaim.inventory", ctx.store, lambda tx: accounts.keep_inventory(tx, account.id, **inventory))
     effect("reclaim.destroy", ctx.stacks.destroy, account.id, spec, site)
-    effect("reclaim.clean", site.clean, account.id, claimed.generation)
+    only(effect("reclaim.clean", site.clean, [(account.id, claimed.generation)]))
     left = site.leftovers(account.id)
     if left:
         raise _not_empty(site.name, left)

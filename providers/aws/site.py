@@ -23,6 +23,7 @@ from providers.protocol import (
     AlreadyFenced,
     Armed,
     Capacity,
+    Cleaned,
     Credential,
     Fenced,
     Finding,
@@ -139,7 +140,17 @@ class AwsSite:
         known = self._leases.get(account)
         return [Leftover("lease", f"lease of {account}")] if known is not None and not known.gone else []
 
-    def clean(self, account: str, generation: int) -> None:
+    def clean(self, batch: Sequence[tuple[str, int]]) -> list[Cleaned]:
+        return [self._cleaned(account, generation) for account, generation in batch]
+
+    def _cleaned(self, account: str, generation: int) -> Cleaned:
+        try:
+            self._clean(checked_account(account), generation)
+        except SiteError as failed:
+            return Cleaned(account, failed)
+        return Cleaned(account)
+
+    def _clean(self, account: str, generation: int) -> None:
         self._leases.change(account, lambda known, now: lease.cleaning(
             known, account, checked_generation(generation), now))
         for name in reversed(PARTS):

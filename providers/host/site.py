@@ -5,14 +5,15 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from providers.host import certificates, prepare, settings, shell, ssh, unprepare, wire
+from providers.host import batches, certificates, prepare, settings, shell, ssh, unprepare, wire
 from providers.host.agent import Agent, Stream
 from providers.host.part import HostPart
-from providers.host.wire import BATCH, FENCE, QUICK, WORK
+from providers.host.wire import BATCH, CLEANED, FENCE, QUICK, WORK
 from providers.protocol import (
     AlreadyFenced,
     Armed,
     Capacity,
+    Cleaned,
     Credential,
     Fenced,
     Finding,
@@ -88,27 +89,11 @@ class HostSite:
         return Credential(line, f"tn-{account}@{door.host}", door.port, (door.known_hosts(),), until)
 
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
-        answers: list[Fenced] = []
-        for start in range(0, len(batch), BATCH):
-            answers += self._fence(batch[start : start + BATCH], by)
-        return answers
-
-    def _fence(self, batch: Sequence[tuple[str, int]], by: str) -> list[Fenced]:
-        """One request. What is no account id gets its own refusal and does not reach the site."""
-        refused: dict[str, Fenced] = {}
-        for account, generation in batch:
-            try:
-                checked_account(account)
-                checked_generation(generation)
-            except Refused as wrong:
-                refused[account] = Fenced(account, None, wrong)
-        sound = [(account, generation) for account, generation in batch if account not in refused]
-        rows: list[Fenced] = []
-        if sound:
+        def ask(sound: list[tuple[str, int]]) -> list[Fenced]:
             answer = self._agent.call("fence", timeout=FENCE, urgent=True, batch=[list(one) for one in sound], by=by)
-            rows = wire.read_fenced(answer, [account for account, _ in sound])
-        answered = {**refused, **{row.account: row for row in rows}}
-        return [answered[account] for account, _ in batch]
+            return wire.read_fenced(answer, [account for account, _ in sound])
+
+        return batches.each(batch, BATCH, ask, lambda account, wrong: Fenced(account, None, wrong))
 
     def unfence(self, spec: Spec, generation: int, end: datetime) -> Armed | AlreadyFenced:
         return wire.read_end(self._lease("unfence", spec.account, generation, end=wire.seconds(end)))
@@ -119,9 +104,12 @@ class HostSite:
     def leftovers(self, account: str) -> list[Leftover]:
         return wire.read_leftovers(self._agent.call("leftovers", timeout=WORK, account=checked_account(account)))
 
-    def clean(self, account: str, generation: int) -> None:
-        checked_generation(generation)
-        self._agent.call("clean", timeout=WORK, account=checked_account(account), generation=generation)
+    def clean(self, batch: Sequence[tuple[str, int]]) -> list[Cleaned]:
+        def ask(sound: list[tuple[str, int]]) -> list[Cleaned]:
+            answer = self._agent.call("clean", timeout=WORK, batch=[list(one) for one in sound])
+            return wire.read_cleaned(answer, [account for account, _ in sound])
+
+        return batches.each(batch, CLEANED, ask, Cleaned)
 
     def accounts(self) -> list[str]:
         return wire.read_accounts(self._agent.call("accounts", timeout=WORK))

@@ -11,6 +11,7 @@ from providers.protocol import (
     AlreadyFenced,
     Armed,
     Capacity,
+    Cleaned,
     Fenced,
     Finding,
     Leftover,
@@ -18,6 +19,7 @@ from providers.protocol import (
     Opened,
     Outage,
     PartName,
+    Refused,
     SiteError,
     Spec,
     Stale,
@@ -42,6 +44,10 @@ NEEDED_BY: Mapping[str, PartName] = {
 """What a host's findings are about, by how their subjects begin, and the part that needs it."""
 BATCH = 200
 """Accounts in one fence request: lines stay short, and the first are not kept waiting for the last."""
+
+
+CLEANED = 25
+"""Accounts in one request to clean: each takes a good part of a second."""
 
 
 def as_json(spec: Spec) -> dict[str, Any]:
@@ -97,8 +103,23 @@ def read_fenced(answer: object, asked: list[str]) -> list[Fenced]:
     return [rows.get(account, Fenced(account, None, silent)) for account in asked]
 
 
+def read_cleaned(answer: object, asked: list[str]) -> list[Cleaned]:
+    """One answer for each asked account, in the order asked; one that is not answered is not clean."""
+    rows: dict[str, Cleaned] = {}
+    for row in answer if isinstance(answer, list) else []:
+        match row:
+            case {"account": str(account), "error": {"kind": "refused", "message": message}}:
+                rows[account] = Cleaned(account, Refused(f"{message}"))
+            case {"account": str(account), "error": error}:
+                rows[account] = Cleaned(account, read_row_error(account, error))
+            case {"account": str(account), "clean": True}:
+                rows[account] = Cleaned(account)
+    silent = TryLater("the site did not say whether it is clean")
+    return [rows.get(account, Cleaned(account, silent)) for account in asked]
+
+
 def read_row_error(account: str, error: object) -> SiteError:
-    """Why one account of a batch is not fenced."""
+    """Why one account of a batch is not done."""
     match error:
         case {"kind": "stale", "message": message}:
             return Stale(f"{account}: {message}")

@@ -20,6 +20,7 @@ from providers.protocol import (
     AlreadyFenced,
     Armed,
     Capacity,
+    Cleaned,
     Credential,
     Fenced,
     Finding,
@@ -153,20 +154,8 @@ class MemorySite:
 
         return self._enter(account, act)
 
-    def clean(self, account: str, generation: int) -> None:
-        def act(world: World) -> None:
-            checked_generation(generation)
-            _not_lower(world, account, generation)
-            tenancy = world.tenancies.get(account)
-            if tenancy is not None and tenancy.usable:
-                raise Refused(f"account {account}: is in use: fence it first")
-            world.tombstones[account] = generation
-            if tenancy is not None and account in world.faults.sticky:
-                tenancy.parts = {part: seen for part, seen in tenancy.parts.items() if part == "storage"}
-                return
-            world.tenancies.pop(account, None)
-
-        self._enter(account, act)
+    def clean(self, batch: Sequence[tuple[str, int]]) -> list[Cleaned]:
+        return self._enter(None, lambda world: [_clean(world, *one) for one in batch])
 
     def accounts(self) -> list[str]:
         return self._enter(None, lambda world: sorted(world.tenancies))
@@ -279,6 +268,24 @@ def _fence(world: World, account: str, generation: int, by: By) -> Fenced:
     tenancy.generation = generation
     world.fence(account, now, by)
     return Fenced(account, _instant(now if tenancy.fenced_at is None else tenancy.fenced_at))
+
+
+def _clean(world: World, account: str, generation: int) -> Cleaned:
+    try:
+        checked_account(account)
+        _not_poisoned(world, account)
+        _not_lower(world, account, generation)
+    except SiteError as failed:
+        return Cleaned(account, failed)
+    tenancy = world.tenancies.get(account)
+    if tenancy is not None and tenancy.usable:
+        return Cleaned(account, Refused(f"account {account}: is in use: fence it first"))
+    world.tombstones[account] = generation
+    if tenancy is not None and account in world.faults.sticky:
+        tenancy.parts = {part: seen for part, seen in tenancy.parts.items() if part == "storage"}
+    else:
+        world.tenancies.pop(account, None)
+    return Cleaned(account)
 
 
 def _not_poisoned(world: World, account: str | None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from providers.aws.edge import Aws
 from providers.aws.settings import parse
 from providers.aws.site import AwsSite
-from providers.protocol import PARTS, Spec
+from providers.protocol import PARTS, Spec, only
 from tests.lab.moto import KEYS, moto
 from tests.providers.keys import make_key
 from tests.providers.specs import spec
@@ -85,7 +85,7 @@ def _account(site: AwsSite, rows: dict[str, list[tuple[float, int, str]]]) -> No
 def _reclaim(site: AwsSite, one: Spec) -> None:
     for part in reversed(PARTS):
         site.parts[part].remove(one)
-    site.clean(one.account, 5)
+    only(site.clean([(one.account, 5)]))
 
 
 def _line(name: str, seconds: list[float], calls: int, where: str) -> None:

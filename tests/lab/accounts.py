@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab.client import Client
+from tests.lab.client import Answered, Client
 from tests.lab.place import Place
 from tests.lab.shell import run
 
@@ -88,7 +88,7 @@ class Tenant:
     def clean(self) -> None:
         self.fence()
         self.generation += 1
-        self.client.call("clean", account=self.id, generation=self.generation)
+        clean(self.client, (self.id, self.generation))
 
     def leftovers(self) -> list[tuple[str, str]]:
         return [(one["kind"], one["what"]) for one in self.client.call("leftovers", account=self.id)]
@@ -123,3 +123,10 @@ class Tenant:
         roots = (Path("/sys/fs/cgroup") / name for name in ("cpu", "cpuacct", "memory", "pids", "freezer", "."))
         found = (root / self.place.cgroup / self.id / "shell/cgroup.procs" for root in roots)
         return [one for one in found if one.exists()]
+
+
+def clean(client: Client, *batch: tuple[str, int]) -> None:
+    """Take away all that is left of these accounts (id, generation), in one call. Answered with the first error."""
+    for row in client.call("clean", batch=batch):
+        if "error" in row:
+            raise Answered(row["error"]["kind"], row["error"]["message"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import host, program
+from tests.lab.accounts import clean
 from tests.lab.client import Answered, Client
 from tests.lab.place import Place, claim, claiming, find
 from tests.lab.shell import pid_of, run, stop, until
@@ -131,7 +132,7 @@ def clean_accounts(place: Place) -> None:
     with Client(place) as client:
         for account in client.call("accounts"):
             client.call("fence", batch=[[account, FOREVER]], by="operator")
-            client.call("clean", account=account, generation=FOREVER)
+            clean(client, (account, FOREVER))
 
 
 def wipe_accounts(place: Place) -> None:

@@ -60,6 +60,12 @@ def rows(place: Place, what: str, columns: str, *where: str) -> list[str]:
     return slurm.inside(place, *argv).split()
 
 
+def removals(place: Place) -> int:
+    """How often Slurm was told to remove QOS, by its own book of changes."""
+    argv = ["sacctmgr", "-n", "-P", "list", "transactions", "format=action"]
+    return slurm.inside(place, *argv).splitlines().count("Remove QOS")
+
+
 def processes(uid: int) -> list[str]:
     """Processes of this uid, asked of ps."""
     ran = subprocess.run(["ps", "-o", "pid=,stat=", "-U", str(uid)], capture_output=True, text=True, check=False)

@@ -16,7 +16,19 @@ from providers.aws.containers import MOST
 from providers.aws.errors import Raced
 from providers.aws.site import AwsSite, connect
 from providers.aws.storage import GIB
-from providers.protocol import PARTS, Armed, BadKey, Leftover, NeedsHuman, Refused, SiteError, Spec, Stale, TryLater
+from providers.protocol import (
+    PARTS,
+    Armed,
+    BadKey,
+    Leftover,
+    NeedsHuman,
+    Refused,
+    SiteError,
+    Spec,
+    Stale,
+    TryLater,
+    only,
+)
 from tests.lab.moto import KEYS, Moto, moto
 from tests.providers.keys import make_key
 from tests.providers.specs import new_id, spec
@@ -50,7 +62,7 @@ def account(site: AwsSite) -> Iterator[Spec]:
     made = replace(spec(), images=(IMAGE,))
     yield made
     site.fence([(made.account, 1 << 40)], "operator")
-    site.clean(made.account, 1 << 40)
+    only(site.clean([(made.account, 1 << 40)]))
 
 
 def complete(site: AwsSite, account: Spec) -> None:
@@ -245,7 +257,7 @@ def test_what_was_made_twice_is_taken_away_twice(server: Moto, region: str, site
         {"ResourceType": "volume", "Tags": tags}])
     assert len([left for left in site.leftovers(account.account) if left.kind == "volume"]) == 2
     site.fence([(account.account, 3)], "end")
-    site.clean(account.account, 4)
+    only(site.clean([(account.account, 4)]))
     assert site.leftovers(account.account) == []
 
 

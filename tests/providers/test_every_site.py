@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from providers.metering import hour
-from providers.protocol import PARTS, AlreadyFenced, Armed, Leftover, PartName, Refused, Site, Spec, Stale, Usage
+from providers.protocol import PARTS, AlreadyFenced, Armed, Leftover, PartName, Refused, Site, Spec, Stale, Usage, only
 from providers.registry import KINDS as REGISTERED
 from tests.lab.place import Unfit
 from tests.lab.shell import until
@@ -43,7 +43,7 @@ def account(shown: Shown) -> Iterator[Spec]:
     made = replace(spec(), images=shown.images, models=shown.models)
     yield made
     shown.site.fence([(made.account, GONE)], "operator")
-    shown.site.clean(made.account, GONE)
+    only(shown.site.clean([(made.account, GONE)]))
     assert shown.site.leftovers(made.account) == []
 
 
@@ -164,7 +164,7 @@ def test_a_lower_generation_is_stale(site: Site, account: Spec) -> None:
         lambda: site.arm(account, site.now() + LATER, 4),
         lambda: site.open(account, MINUTE, 4),
         lambda: site.unfence(account, 4, site.now() + LATER),
-        lambda: site.clean(account.account, 4),
+        lambda: only(site.clean([(account.account, 4)])),
     ]
     for call in calls:
         with pytest.raises(Stale):
@@ -209,7 +209,7 @@ def test_an_account_in_use_is_not_removed(site: Site, account: Spec) -> None:
     with pytest.raises(Refused):
         site.parts["storage"].remove(account)
     with pytest.raises(Refused):
-        site.clean(account.account, 3)
+        only(site.clean([(account.account, 3)]))
 
 
 def test_fences_come_and_go(site: Site, account: Spec) -> None:
@@ -282,7 +282,7 @@ def test_leftovers_shrink_to_nothing(site: Site, account: Spec, removed: int) ->
         site.parts[part].remove(account)
     assert site.leftovers(account.account) != []
     assert not [left for left in site.leftovers(account.account) if left.unlisted]
-    site.clean(account.account, 4)
+    only(site.clean([(account.account, 4)]))
     assert site.leftovers(account.account) == []
 
 
@@ -305,7 +305,7 @@ def test_a_cleaned_account_never_comes_back(site: Site, account: Spec) -> None:
     """The site remembers its generation."""
     live(site, account)
     fence(site, account, 3)
-    site.clean(account.account, 4)
+    only(site.clean([(account.account, 4)]))
     for generation in (3, 4):
         with pytest.raises(Stale):
             site.arm(account, site.now() + LATER, generation)
@@ -317,7 +317,7 @@ def test_cleaning_twice_is_cleaning_once(site: Site, account: Spec) -> None:
     complete(site, account)
     fence(site, account, 3)
     for _ in range(2):
-        site.clean(account.account, 4)
+        only(site.clean([(account.account, 4)]))
 
 
 def test_accounts_are_known_by_any_trace(site: Site, account: Spec) -> None:
@@ -361,7 +361,7 @@ def test_usage_is_told_after_the_fence(site: Site, account: Spec) -> None:
     before = persist(lambda: site.usage(account.account, site.now() - MINUTE))
     fence(site, account, 3)
     assert site.usage(account.account, before[0].since)[0].since == before[0].since
-    site.clean(account.account, 4)
+    only(site.clean([(account.account, 4)]))
     assert site.usage(account.account, before[0].since) == []
 
 
@@ -432,7 +432,7 @@ def test_a_name_that_attacks_is_refused(site: Site, name: str) -> None:
         lambda: site.unfence(bad, 1, site.now() + MINUTE),
         lambda: site.warn(name, "x"),
         lambda: site.leftovers(name),
-        lambda: site.clean(name, 1),
+        lambda: only(site.clean([(name, 1)])),
         lambda: site.usage(name, site.now()),
         *(partial(site.parts[part].ensure, bad) for part in PARTS),
         *(partial(site.parts[part].remove, bad) for part in PARTS),
@@ -456,4 +456,4 @@ def test_one_bad_name_spoils_no_other_s_fence(site: Site, account: Spec) -> None
     live(site, account)
     rows = site.fence([("root", 3), (account.account, 3), (new_id(), 3)], "operator")
     assert [row.error is None for row in rows] == [False, True, True]
-    site.clean(rows[2].account, GONE)
+    only(site.clean([(rows[2].account, GONE)]))

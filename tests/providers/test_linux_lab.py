@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from providers.linux.site import LinuxSite
-from providers.protocol import PARTS, Credential, Spec, TryLater
+from providers.protocol import PARTS, Credential, Spec, TryLater, only
 from providers.registry import connect
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
@@ -47,7 +47,7 @@ def account(site: LinuxSite) -> Iterator[Spec]:
     made = replace(spec(), images=(IMAGE,))
     yield made
     persist(lambda: site.fence([(made.account, GONE)], "operator"))
-    persist(lambda: site.clean(made.account, GONE))
+    persist(lambda: only(site.clean([(made.account, GONE)])))
     assert site.leftovers(made.account) == []
 
 
@@ -130,7 +130,7 @@ def test_a_certificate_opens_one_account_only(site: LinuxSite, account: Spec, tm
     host = holder.given.login.split("@")[1]
     seen = [holder.ssh("id", login=f"{user}@{host}").returncode for user in ("root", f"tn-{other.account}")]
     site.fence([(other.account, GONE)], "operator")
-    site.clean(other.account, GONE)
+    only(site.clean([(other.account, GONE)]))
     assert seen == [255, 255]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from providers.host import settings
 from providers.linux.site import LinuxSite, connect
-from providers.protocol import NeedsHuman, Refused, Stale, TryLater, Usage
+from providers.protocol import NeedsHuman, Refused, Stale, TryLater, Usage, only
 from providers.registry import connect as connect_kind
 from tests.providers.keys import make_key
 from tests.providers.peer import Answer, Peers, error, ok
@@ -159,7 +159,7 @@ def test_a_name_that_is_no_id_never_reaches_the_site(account: str) -> None:
         lambda: one.unfence(spec(account or " "), 1, END),
         lambda: one.warn(account, "x"),
         lambda: one.leftovers(account),
-        lambda: one.clean(account, 1),
+        lambda: only(one.clean([(account, 1)])),
         lambda: one.usage(account, END),
         lambda: one.parts["storage"].ensure(spec(account or " ")),
         lambda: one.issue(spec(account or " "), make_key().public, END),

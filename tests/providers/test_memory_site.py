@@ -12,7 +12,7 @@ from providers.memory import meters
 from providers.memory.site import MemorySite, connect
 from providers.memory.world import forget
 from providers.metering import gaps, totals
-from providers.protocol import PARTS, AlreadyFenced, NeedsHuman, Outage, Refused, TryLater, Usage
+from providers.protocol import PARTS, AlreadyFenced, NeedsHuman, Outage, Refused, TryLater, Usage, only
 from tests.providers.specs import new_id, spec
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_what_sticks_is_listed_and_stays_listed(site: MemorySite) -> None:
     opened(site)
     site.keeper.peek(lambda world: world.faults.sticky.append(SPEC.account))
     site.fence([(SPEC.account, 3)], "end")
-    site.clean(SPEC.account, 4)
+    only(site.clean([(SPEC.account, 4)]))
     assert "storage" in [left.kind for left in site.leftovers(SPEC.account)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import program
-from tests.lab.accounts import Tenant
+from tests.lab.accounts import Tenant, clean
 from tests.lab.client import Answered, Client
 from tests.lab.fixtures import MakeTenant
 from tests.lab.lab import Lab
@@ -370,7 +370,7 @@ def test_an_account_in_use_is_not_cleaned(tenant: MakeTenant) -> None:
     """Clean refuses before the end and without a fence."""
     made = tenant().open()
     with pytest.raises(Answered, match="fence it first"):
-        made.client.call("clean", account=made.id, generation=2)
+        clean(made.client, (made.id, 2))
 
 
 def test_clean_finds_what_a_holder_left(tenant: MakeTenant) -> None:
@@ -426,6 +426,6 @@ def test_clean_after_a_half_made_account(lab_client: Client, lab: Lab) -> None:
     account = new_id()
     lab_client.call("arm", account=account, end=time.time() + 600, generation=1)
     lab_client.call("ensure", part="account", spec=spec(account))
-    lab_client.call("clean", account=account, generation=2)
+    clean(lab_client, (account, 2))
     assert lab_client.call("leftovers", account=account) == []
     assert account not in lab_client.call("accounts")

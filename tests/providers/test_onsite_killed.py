@@ -52,7 +52,7 @@ def test_a_clean_cut_short_is_taken_up_again(lab: Lab, lab_client: Client) -> No
         assert fatal < MOST
         made = Tenant(lab.place, lab_client, spec(new_id())).make().open()
         made.fence()
-        dying = killed(lab, fatal, "clean", account=made.id, generation=3)
+        dying = killed(lab, fatal, "clean", batch=[[made.id, 3]])
         made.generation = 3
         made.clean()
         assert made.leftovers() == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.demo.probes import Sink
 from tests.lab import slurm
-from tests.lab.accounts import MIB, Tenant, new_id, spec
+from tests.lab.accounts import MIB, Tenant, clean, new_id, spec
 from tests.lab.client import Answered, Client
 from tests.lab.place import Unfit
 from tests.lab.shell import run, stop
@@ -353,3 +353,30 @@ def test_what_a_job_sends_is_cut_at_the_account_s_quota(tenant: Make) -> None:
     until("the job ends", lambda: world.state(one.place, job) in ("COMPLETED", "FAILED"))
     sink.close()
     assert MIB < sink.received <= 2 * MIB
+
+
+def test_many_accounts_go_in_one_call(lab: SlurmLab, client: Client, neighbour: tuple[str, str]) -> None:
+    """Twelve, each with a job: one request, one removal in Slurm's own book of changes, and nothing of them is left.
+    The neighbour stays."""
+    name, job = neighbour
+    made = [world.tenant(lab.place, client).open(600) for _ in range(12)]
+    for one in made:
+        world.submit(one, "sleep 1000", "-o", "/dev/null")
+    client.call("fence", batch=[[one.id, one.generation] for one in made], by="operator")
+    removed = world.removals(lab.place)
+    clean(client, *((one.id, one.generation) for one in made))
+    assert [one.leftovers() for one in made] == [[]] * 12
+    assert world.removals(lab.place) == removed + 1
+    assert world.state(lab.place, job) == "RUNNING"
+    assert world.rows(lab.place, "qos", "name", f"name={name}") == [name]
+
+
+def test_one_stubborn_account_of_a_batch_keeps_no_other(lab: SlurmLab, client: Client) -> None:
+    """One is in use again and refused; the other is gone all the same."""
+    used, done = (world.tenant(lab.place, client).open(600) for _ in range(2))
+    done.fence()
+    done.generation += 1
+    rows = client.call("clean", batch=[[one.id, one.generation] for one in (used, done)])
+    assert [row.get("clean", row.get("error", {}).get("kind")) for row in rows] == ["refused", True]
+    assert done.leftovers() == []
+    used.clean()

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 from . import (
     access,
@@ -16,36 +18,79 @@ from . import (
     meters,
     names,
     nft,
-    processes,
     slurm_end,
     storage,
 )
 from .config import Config
-from .errors import Refused
+from .errors import Refused, SiteFault
 from .run import run
 
+PATIENCE = 20.0
+"""Seconds to wait for all of a batch together: whoever is at work on one account does not hold up the rest."""
 
-def clean(config: Config, account_id: str, generation: int, now: float) -> None:
-    """Refused while the account is in use. Each step may find its work done already."""
-    with lock.account(config, account_id):
-        shut(config, account_id, generation, now)
-        uid = leftovers.uid_of(config, account_id)
-        processes.kill(config, {account_id: uid})
-        parts(config, account_id)
-        if uid is not None:
-            of_uid(config, account_id, uid)
-        for path in leftovers.account_paths(config, account_id, uid):
-            take_away(Path(path))
-        if uid is not None:
-            keyrings.wait(uid)
-        meters.forget(config, account_id)
-        if config.slurm is not None:
-            slurm_end.forget(config, account_id)
-        ledger.release(config, account_id)
-        with lease.changing(config, account_id, generation):
-            # a fence that came in between has left its drop; none can come after this
-            nft.forget(config, account_id)
-            lease.bury(config, account_id, generation)
+
+def batch(config: Config, wanted: list[tuple[str, int]], now: float) -> list[dict[str, Any]]:
+    """Clean these accounts (id, generation); one answer for each. What a cluster has of them goes in one go; one
+    account's fault spoils no other's."""
+    answers: dict[str, dict[str, Any]] = {}
+    with contextlib.ExitStack() as held:
+        mine = take(config, held, dict(wanted), now, answers)
+        problems = fence.kill(config, list(mine))
+        problems |= withdraw(config, [account for account in mine if account not in problems])
+        for account, generation in mine.items():
+            try:
+                if account in problems:
+                    raise problems[account]
+                clean(config, account, generation)
+                answers[account] = {"account": account, "clean": True}
+            except (SiteFault, OSError) as error:
+                answers[account] = fence.failed(account, error)
+    return [answers[account] for account, _ in wanted]
+
+
+def take(
+    config: Config, held: contextlib.ExitStack, wanted: dict[str, int], now: float, answers: dict[str, dict[str, Any]]
+) -> dict[str, int]:
+    """Those that are now ours alone and shut; why the others are not is added to `answers`."""
+    until = time.monotonic() + PATIENCE
+    mine = {}
+    for account, generation in sorted(wanted.items()):
+        try:
+            held.enter_context(lock.account(config, account, patience=max(0.0, until - time.monotonic())))
+            shut(config, account, generation, now)
+            mine[account] = generation
+        except (SiteFault, OSError) as error:
+            answers[account] = fence.failed(account, error)
+    return mine
+
+
+def withdraw(config: Config, accounts: list[str]) -> dict[str, Exception]:
+    """Take them out of the cluster that the host belongs to, if any; what went wrong, by account."""
+    if config.slurm is None or not accounts:
+        return {}
+    from . import slurm_withdraw
+
+    return slurm_withdraw.withdraw(config, accounts)
+
+
+def clean(config: Config, account_id: str, generation: int) -> None:
+    """What this host has of one that is shut and in no cluster any more. Each step may find its work done already."""
+    uid = leftovers.uid_of(config, account_id)
+    parts(config, account_id)
+    if uid is not None:
+        of_uid(config, account_id, uid)
+    for path in leftovers.account_paths(config, account_id, uid):
+        take_away(Path(path))
+    if uid is not None:
+        keyrings.wait(uid)
+    meters.forget(config, account_id)
+    if config.slurm is not None:
+        slurm_end.forget(config, account_id)
+    ledger.release(config, account_id)
+    with lease.changing(config, account_id, generation):
+        # a fence that came in between has left its drop; none can come after this
+        nft.forget(config, account_id)
+        lease.bury(config, account_id, generation)
 
 
 def shut(config: Config, account_id: str, generation: int, now: float) -> None:
@@ -63,7 +108,7 @@ def parts(config: Config, account_id: str) -> None:
     from . import parts
 
     for name in reversed(parts.NAMES):
-        parts.part(config, name).remove(config, account_id)
+        parts.on_host(config, name).remove(config, account_id)
 
 
 def of_uid(config: Config, account_id: str, uid: int) -> None:

@@ -23,7 +23,8 @@ CHUNK = 256
 
 
 def batch(
-    config: Config, wanted: Sequence[tuple[str, int | None]], by: lease.By, now: float, *, cluster: bool = True
+    config: Config, wanted: Sequence[tuple[str, int] | tuple[str, None]], by: lease.By, now: float, *,
+    cluster: bool = True,
 ) -> list[dict[str, Any]]:
     """Fence these accounts (id, generation or None for the site's own doing); one answer for each. One account's
     fault spoils no other's fence. Without `cluster` the caller sees to `close` itself."""

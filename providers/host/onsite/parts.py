@@ -26,6 +26,19 @@ def part(config: Config, name: Any) -> Part:
         from . import slurm_account, slurm_jobs, slurm_network
 
         return {"account": slurm_account, "network": slurm_network, "containers": slurm_jobs}[name]
+    return plain(name)
+
+
+def on_host(config: Config, name: str) -> Part:
+    """The module that knows what of this part lies on this host, whatever a cluster beside it has."""
+    if config.slurm is not None and name == "network":
+        from . import slurm_network
+
+        return slurm_network
+    return plain(name)
+
+
+def plain(name: str) -> Part:
     if name == "containers":
         from . import containers
 

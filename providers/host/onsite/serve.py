@@ -93,15 +93,17 @@ PRINCIPAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 
 
 def do_fence(config: Config, request: Request) -> Answer:
-    batch, by = request["batch"], request["by"]
+    by = request["by"]
     if by not in ("end", "operator"):
         raise Refused(f"by: must be end or operator, not {by!r}"[:200])
+    return fence.batch(config, wanted(request["batch"]), by, time.time())
+
+
+def wanted(batch: Any) -> list[tuple[str, int]]:
+    """Accounts and generations of a batch."""
     if not isinstance(batch, list) or any(not isinstance(row, list) or len(row) != 2 for row in batch):
         raise Refused("batch: must be a list of [account, generation]")
-    wanted: list[tuple[str, int | None]] = [
-        (names.check(account), whole(number, "generation", 1, 1 << 62)) for account, number in batch
-    ]
-    return fence.batch(config, wanted, by, time.time())
+    return [(names.check(account), whole(number, "generation", 1, 1 << 62)) for account, number in batch]
 
 
 def do_unfence(config: Config, request: Request) -> Answer:
@@ -126,8 +128,7 @@ def do_leftovers(config: Config, request: Request) -> Answer:
 
 
 def do_clean(config: Config, request: Request) -> Answer:
-    clean.clean(config, names.check(request["account"]), generation(request), time.time())
-    return {}
+    return clean.batch(config, wanted(request["batch"]), time.time())
 
 
 def do_accounts(config: Config, request: Request) -> Answer:
@@ -167,7 +168,7 @@ OPS: dict[str, tuple[Callable[[Config, Request], Answer], frozenset[str]]] = {
     "unfence": (do_unfence, frozenset({"account", "generation", "end"})),
     "notice": (do_notice, frozenset({"account", "text"})),
     "leftovers": (do_leftovers, frozenset({"account"})),
-    "clean": (do_clean, frozenset({"account", "generation"})),
+    "clean": (do_clean, frozenset({"batch"})),
     "accounts": (do_accounts, frozenset()),
     "usage": (do_usage, frozenset({"account", "since"})),
     "stored": (do_stored, frozenset({"account"})),

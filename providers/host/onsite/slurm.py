@@ -166,17 +166,23 @@ def what(slurm: Slurm, spec: Spec, cores: int) -> list[str]:
     return [f"Licenses={slurm.licence}:1", "Flags=ANY_NODES"]
 
 
-def unreserve(config: Config, account: str) -> None:
-    """Take the account's reservation away; already gone is success, as is one of somebody else's."""
-    name = names.unix(account)
+def unreserve(config: Config, users: Iterable[str]) -> None:
+    """Take these users' reservations away; already gone is success, as is one of somebody else's. scontrol deletes one
+    at a time."""
     if not of(config).reserves:
         return
-    known = reservations(config, name).get(name)
-    if known is None or known.users != name:
-        return
-    ran = ask(config, "scontrol", "delete", f"ReservationName={name}", check=False)
-    if name in reservations(config, name):
-        raise Later(f"reservation {name}: still there: {ran.said}")
+    wanted = set(users)
+    said = ""
+    for name in held_by(config, wanted):
+        said = ask(config, "scontrol", "delete", f"ReservationName={name}", check=False).said
+    if left := held_by(config, wanted):
+        raise Later(f"reservation {left[0]}: still there: {said}")
+
+
+def held_by(config: Config, users: set[str]) -> list[str]:
+    """Reservations that bear the name of one of these users and are theirs."""
+    found = reservations(config, *(users if len(users) == 1 else ()))
+    return sorted(name for name, one in found.items() if name in users and one.users == name)
 
 
 def jobs(config: Config, users: Iterable[str]) -> dict[str, list[tuple[str, str]]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import account as unix
-from . import names, slurm
+from . import names, slurm, slurm_withdraw
 from .config import Config
 from .errors import Human, Later
 from .spec import Account
@@ -45,8 +45,7 @@ def ours(config: Config, account: str) -> bool:
 
 def remove(config: Config, account: str) -> None:
     """Take both away; already gone is success, and what is not ours stays."""
-    if ours(config, account):
-        slurm.change(config, [f"delete account {names.unix(account)}"])
-        if ours(config, account):
-            raise Later(f"Slurm account {names.unix(account)}: still there")
+    fault = slurm_withdraw.each([account], config, slurm_withdraw.delete_accounts).get(account)
+    if fault is not None:
+        raise fault
     unix.remove(config, account)

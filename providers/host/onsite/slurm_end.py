@@ -3,6 +3,7 @@ is read from Slurm's books; and what Slurm still has of an account."""
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from . import files, ledger, names, paths, processes, slurm, slurm_network
@@ -82,19 +83,25 @@ def shut(config: Config, users: dict[str, str]) -> None:
         raise Later(f"may still submit jobs: {', '.join(open_still[:20])}")
 
 
-def gone(config: Config, accounts: list[str]) -> None:
-    """Cancel what there is and wait until Slurm has forgotten it; then read the books while they can be read."""
+def gone(config: Config, accounts: list[str]) -> dict[str, Exception]:
+    """Cancel what there is and wait until Slurm has forgotten it; then read the books while they can be read. What
+    went wrong, by account: a job that will not go holds up its own account only."""
     users = {names.unix(account): account for account in accounts}
     until = time.monotonic() + ENDING
     cancel(config, users)
+    problems: dict[str, Exception] = {}
     while left := slurm.jobs(config, known(config, users)):
         if time.monotonic() >= until:
-            shown = ", ".join(job for rows in left.values() for job, _ in rows)
-            raise Later(f"jobs still in Slurm after {ENDING:g} s: {shown}")
+            for user, rows in left.items():
+                shown = ", ".join(job for job, _ in rows)
+                problems[users[user]] = Later(f"jobs still in Slurm after {ENDING:g} s: {shown}")
+            break
         time.sleep(EVERY)
         cancel(config, users)
     for account in accounts:
-        settle(config, account, until)
+        if account not in problems and (fault := attempt(partial(settle, config, account, until))) is not None:
+            problems[account] = fault
+    return problems
 
 
 def settle(config: Config, account: str, until: float) -> None:

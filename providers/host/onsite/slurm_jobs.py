@@ -102,25 +102,8 @@ def opening(config: Config, account: str, duration: float) -> None:
 
 def remove(config: Config, account: str) -> None:
     """Take association, reservation and QOS away; already gone is success. Jobs go first, as they hold all three."""
-    from . import containers, slurm_end
+    from . import containers, slurm_withdraw
 
-    slurm_end.gone(config, [account])
-    take_away(config, [account])
+    if (fault := slurm_withdraw.jobs(config, [account]).get(account)) is not None:
+        raise fault
     containers.remove(config, account)  # the gate's own folders and helpers
-
-
-def take_away(config: Config, accounts: list[str]) -> None:
-    """Association, reservation and QOS of many accounts, which have no jobs any more, in one go."""
-    mark = slurm.mark(config)
-    users = {names.unix(account): account for account in accounts}
-    mine = [name for name, one in slurm.qos(config, *users).items() if one.mark == mark and name in users]
-    bound = sorted({one.user for one in slurm.tied(config, *users) if one.account == one.user})
-    steps = [f"delete user {','.join(bound)} account={','.join(bound)}"] if bound else []
-    slurm.change(config, steps)
-    for account in accounts:
-        slurm.unreserve(config, account)
-    slurm.change(config, [f"delete qos {','.join(sorted(mine))}"] if mine else [])
-    left = [name for name, one in slurm.qos(config, *users).items() if one.mark == mark]
-    left += [one.user for one in slurm.tied(config, *users) if one.account == one.user]
-    if left:
-        raise Later(f"still in Slurm: {', '.join(left)}")
