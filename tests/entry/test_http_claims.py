@@ -9,9 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
-from orchestrator.entry.http.claim_page import FOLDER
 from orchestrator.store import claims
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World, public_key
@@ -28,7 +26,6 @@ def state_of(tenure: World, account: str) -> dict[str, Any]:
         claim = claims.get(tx, account)
     found: dict[str, Any] = tenure.get(f"/v1/accounts/{account}").json()
     return found | {"claim": claim}
-
 
 
 def test_looking_changes_nothing(tenure: World) -> None:
@@ -145,12 +142,6 @@ def test_the_page_speaks_the_readers_language(tenure: World, accept: str, query:
     """Chinese or English, by browser or by choice."""
     _, url = usable(tenure, f"lang-{abs(hash((accept, query)))}")
     assert words in tenure.client.get(url + query, headers={"accept-language": accept}).text
-
-
-def test_both_languages_say_the_same_things() -> None:
-    """No text is missing in one of them."""
-    texts = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))
-    assert texts["en"].keys() == texts["zh"].keys()
 
 
 def test_the_page_needs_no_script_and_loads_nothing(tenure: World) -> None:

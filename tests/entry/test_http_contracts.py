@@ -7,10 +7,8 @@ from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
-import yaml
 
 from orchestrator.flows import contract, entitlement
-from orchestrator.flows.contract_paper import FOLDER
 from orchestrator.lifecycle.paper import Paper
 from orchestrator.store import price_lists, programmes
 from tests.entry.http_site import usable, work
@@ -127,12 +125,6 @@ def test_the_pages_load_nothing_from_elsewhere(priced: World) -> None:
         assert "default-src 'none'" in policy
         assert f"frame-ancestors {ancestors}" in policy
         assert not re.search(r"<script|src=\"http|url\(|@import", answer.text)
-
-
-def test_both_languages_say_the_same_things() -> None:
-    """The same keys in the same order."""
-    texts = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))
-    assert list(texts["en"]) == list(texts["zh"])
 
 
 def test_a_cash_voucher_comes_off_a_contract_through_the_door(priced: World) -> None:

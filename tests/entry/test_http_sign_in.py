@@ -8,7 +8,6 @@ from typing import Annotated
 
 import httpx
 import pytest
-import yaml
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
@@ -18,7 +17,6 @@ from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.session import form_of, safe_next, visitor
 from orchestrator.entry.http.sign_in import PAGES
-from orchestrator.entry.http.sign_in_page import FOLDER
 from orchestrator.store import journal, tokens
 from tests.entry.http_world import World, world
 
@@ -233,12 +231,6 @@ def test_the_page_speaks_chinese(browser: httpx.Client) -> None:
     """As the browser prefers, or as asked."""
     assert "登录 Tenure" in browser.get("/sign-in", headers={"accept-language": "zh-CN"}).text
     assert "登录 Tenure" in browser.get("/sign-in?lang=zh").text
-
-
-def test_both_languages_say_the_same() -> None:
-    """The same keys in the same order."""
-    texts = yaml.safe_load((Path(FOLDER) / "texts.yaml").read_text("utf-8"))
-    assert list(texts["en"]) == list(texts["zh"])
 
 
 def test_too_many_tries_have_to_wait(tmp_path: Path) -> None:

@@ -1,25 +1,16 @@
 """The claim page: what a holder sees of an account, in English or Chinese, without JavaScript."""
 
-import base64
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
-import jinja2
-import yaml
-from markupsafe import Markup
-
+from orchestrator.entry.http.pages import Language, Pages
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.sizes import show_rate, show_size
 from providers.protocol import Credential
 
-Language = Literal["en", "zh"]
-FOLDER = Path(__file__).resolve().parents[3] / "templates" / "claim"
+PAGES = Pages("claim")
 
 _PHASES = {State.REQUESTED: "preparing", State.PROVISIONING: "preparing", State.FAILED: "failed",
            State.RECLAIMING: "gone", State.RECLAIMED: "gone"}
@@ -70,54 +61,10 @@ class View:
     conversion: Conversion | None = None
 
 
-@cache
-def _texts() -> dict[str, dict[str, str]]:
-    texts: dict[str, dict[str, str]] = yaml.safe_load((FOLDER / "texts.yaml").read_text("utf-8"))
-    return texts
-
-
-@cache
-def style() -> str:
-    """The style sheet of all pages."""
-    return (FOLDER / "style.css").read_text("utf-8")
-
-
-@cache
-def _pages() -> jinja2.Environment:
-    return jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
-                              autoescape=True, trim_blocks=True, lstrip_blocks=True)
-
-
-@cache
-def headers() -> Mapping[str, str]:
-    """Nothing but this page's own style sheet may be loaded, nothing cached, the address never passed on."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    policy = (f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
-              " frame-ancestors 'none'")
-    return {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-            "X-Frame-Options": "DENY", "X-Robots-Tag": "noindex, nofollow", "Vary": "Accept-Language",
-            "Cross-Origin-Opener-Policy": "same-origin"}
-
-
-def language(asked: str | None, accepted: str) -> Language:
-    """`?lang=` when given, else the first of Accept-Language that we speak."""
-    if asked in ("en", "zh"):
-        return "zh" if asked == "zh" else "en"
-    for one in accepted.split(",")[:10]:
-        match one.strip()[:2].lower():
-            case "zh":
-                return "zh"
-            case "en":
-                return "en"
-    return "en"
-
-
 def render(view: View | None, lang: Language, path: str, error: str | None = None, detail: str = "") -> str:
     """The page; without a view, the one that says the link is not known. `error` is a key of the texts."""
-    t = _texts()[lang]
-    return _pages().get_template("page.html.j2").render(
-        t=t, view=view, path=path, action=f"{path}?lang={lang}", error=t[error] if error else None,
-        error_detail=detail, style=Markup(style()))  # noqa: S704 - our own file, hashed into the policy
+    return PAGES.render("page.html.j2", lang, view=view, path=path, action=f"{path}?lang={lang}", error_detail=detail,
+                        error=PAGES.texts[lang][error] if error else None)
 
 
 def view(account: Account, credential: Credential | None, now: datetime, zone: tzinfo, lang: Language) -> View:
@@ -149,7 +96,7 @@ def _phase(account: Account, credential: Credential | None, usable: bool) -> str
 
 
 def _sizes(account: Account, lang: Language) -> list[tuple[str, str]]:
-    offer, cores = account.offer, _texts()[lang]["cores"]
+    offer, cores = account.offer, PAGES.texts[lang]["cores"]
     chips = ", ".join(f"{count} × {chip}" for chip, count in sorted(offer.accelerators.items()))
     found = [("containers", str(offer.containers)), ("cpu", f"{offer.cpu_milli / 1000:g} {cores}"),
              ("memory", show_size(offer.memory)), ("storage", show_size(offer.storage)),

@@ -12,11 +12,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from pydantic import BaseModel, Field
 
 from orchestrator.entry.http import claim_page
-from orchestrator.entry.http.claim_page import Language, View
+from orchestrator.entry.http.claim_page import View
 from orchestrator.entry.http.contracts import conversion_of
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
+from orchestrator.entry.http.pages import Language, spoken
 from orchestrator.entry.http.payloads import ClaimIn, check, parse
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.refusals import problem_of
@@ -56,16 +57,14 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("/claim/{token}", response_class=HTMLResponse, operation_id="showClaim", summary="The claim page")
     async def show(request: Request, token: Token, lang: Lang = None) -> Response:
-        spoken = claim_page.language(lang, request.headers.get("accept-language", ""))
-        return await _page(desk, token, spoken)
+        return await _page(desk, token, spoken(request, lang))
 
     @router.post("/claim/{token}", response_model=CredentialOut, operation_id="claim",
                  summary="Mint the credential for the holder's public key",
                  responses=refusals(400, 404, 409, 413, 429, 503), openapi_extra=accepts(ClaimIn, form=True))
     async def mint(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
         if _is_form(request):
-            spoken = claim_page.language(lang, request.headers.get("accept-language", ""))
-            return await _mint_for_page(desk, token, raw, spoken)
+            return await _mint_for_page(desk, token, raw, spoken(request, lang))
         credential = await _mint(desk, token, lambda: parse(ClaimIn, raw).ssh_public_key)
         account = account_of(desk.ctx.keyring, token)
         assert account is not None
@@ -142,10 +141,10 @@ async def _page(desk: Desk, token: str, lang: Language, told: str | None = None,
     except Problem as error:
         if error.status != 404:
             raise
-        return HTMLResponse(claim_page.render(None, lang, ""), 404, dict(claim_page.headers()))
+        return HTMLResponse(claim_page.render(None, lang, ""), 404, dict(claim_page.PAGES.headers))
     shown = _view(desk, account, credential, lang)
     shown = replace(shown, conversion=await desk.lanes.read(conversion_of, desk.ctx, account))
-    headers = dict(claim_page.headers()) | (refusal.headers if refusal else {})
+    headers = dict(claim_page.PAGES.headers) | (refusal.headers if refusal else {})
     return HTMLResponse(claim_page.render(shown, lang, f"/claim/{token}", told, detail),
                         refusal.status if refusal else 200, headers)
 

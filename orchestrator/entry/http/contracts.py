@@ -8,12 +8,13 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from orchestrator.entry.http import claim_page, contract_page
-from orchestrator.entry.http.claim_page import Conversion, Language
+from orchestrator.entry.http import contract_page
+from orchestrator.entry.http.claim_page import Conversion
 from orchestrator.entry.http.contract_page import Shown
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
+from orchestrator.entry.http.pages import Language, spoken
 from orchestrator.entry.http.payloads import SignIn, WishIn, check
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.strict_json import loads
@@ -44,12 +45,12 @@ def routes(desk: Desk) -> APIRouter:
         _not_too_often(desk, account)
         wanted = check(WishIn, _fields(request, raw))
         await desk.lanes.write(flow.wish, desk.ctx, account, timedelta(days=wanted.days))
-        return RedirectResponse(f"/claim/{token}?lang={_spoken(request, lang)}", 303)
+        return RedirectResponse(f"/claim/{token}?lang={spoken(request, lang)}", 303)
 
     @router.get("/contract/{token}", response_class=HTMLResponse, operation_id="showContract",
                 summary="The signing page")
     async def show(request: Request, token: Token, lang: Lang = None) -> Response:
-        return await _page(desk, token, _spoken(request, lang))
+        return await _page(desk, token, spoken(request, lang))
 
     @router.get("/contract/{token}/document", response_class=HTMLResponse, operation_id="contractDocument",
                 summary="The document: exactly the bytes that are signed", responses=refusals(404, 503))
@@ -61,20 +62,20 @@ def routes(desk: Desk) -> APIRouter:
                  summary="Sign the document that was shown", responses=refusals(400, 404, 409, 413, 429, 503),
                  openapi_extra=accepts(SignIn, form=True))
     async def sign(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
-        paper, spoken = _known(desk, token), _spoken(request, lang)
+        paper, language = _known(desk, token), spoken(request, lang)
         _not_too_often(desk, paper)
         try:
             signed = check(SignIn, _fields(request, raw))
         except Problem as error:
-            return await _page(desk, token, spoken, "error_agree", error.status)
+            return await _page(desk, token, language, "error_agree", error.status)
         try:
             await desk.lanes.write(flow.sign, desk.ctx, paper, signed.document, actor="holder")
         except RuleError as error:
             told = "error_differs" if error.code == "document_differs" else "error_late"
-            return await _page(desk, token, spoken, told, 409)
+            return await _page(desk, token, language, told, 409)
         except (StoreBusy, Conflict):
-            return await _page(desk, token, spoken, "error_later", 503)
-        return RedirectResponse(f"/contract/{token}?lang={spoken}", 303)
+            return await _page(desk, token, language, "error_later", 503)
+        return RedirectResponse(f"/contract/{token}?lang={language}", 303)
 
     return router
 
@@ -103,10 +104,6 @@ def _not_too_often(desk: Desk, whose: str) -> None:
         raise Problem(429, "too_many_requests", "this link is asked too much at once", retry_after=wait)
 
 
-def _spoken(request: Request, lang: str | None) -> Language:
-    return claim_page.language(lang, request.headers.get("accept-language", ""))
-
-
 def _fields(request: Request, raw: bytes) -> dict[str, Any]:
     """A form's fields, or those of a JSON object."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
@@ -126,7 +123,7 @@ def _known(desk: Desk, token: str) -> str:
 
 
 async def _page(desk: Desk, token: str, lang: Language, error: str | None = None, status: int = 200) -> Response:
-    zone, headers = desk.ctx.settings.timezone, dict(contract_page.headers())
+    zone, headers = desk.ctx.settings.timezone, dict(contract_page.PAGES.headers)
     paper = flow.paper_of(desk.ctx.keyring, token)
     found = await desk.lanes.read(_shown, desk, paper) if paper is not None else None
     if found is None:

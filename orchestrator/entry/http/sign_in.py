@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from orchestrator.entry.http import claim_page, sign_in_page
+from orchestrator.entry.http import sign_in_page
 from orchestrator.entry.http.auth import Caller, of_token, token_of
-from orchestrator.entry.http.claim_page import Language
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.intake import RawBody
+from orchestrator.entry.http.pages import Language, spoken
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.session import cookie_name, fields, form_of, from_here, safe_next, secure, visitor
 from orchestrator.store import journal, sessions
@@ -62,11 +62,6 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-def spoken(request: Request, lang: str | None) -> Language:
-    """The page's language."""
-    return claim_page.language(lang, request.headers.get("accept-language", ""))
-
-
 def open_session(desk: Desk, who: Caller, token: Token | None = None) -> str:
     """A session of this caller, journalled; answers what its cookie holds."""
     now = desk.ctx.clock()
@@ -86,7 +81,7 @@ def signed_in(desk: Desk, plain: str, then: str) -> Response:
 
 def _page(lang: Language, then: str, told: str | None = None, status: int = 200, *, role: str = "",
           retry_after: int | None = None) -> Response:
-    headers = dict(sign_in_page.headers()) | ({"Retry-After": str(retry_after)} if retry_after else {})
+    headers = dict(sign_in_page.PAGES.headers) | ({"Retry-After": str(retry_after)} if retry_after else {})
     return HTMLResponse(sign_in_page.render(lang, safe_next(then), told, role), status, headers)
 
 
