@@ -10,8 +10,8 @@ def facts(account: Account) -> dict[str, Any]:
     """The part that every callback has."""
     return {
         "account": account.id, "redemption": account.redemption, "site": account.site, "offer": account.offer.name,
-        "state": account.state.value, "starts_at": text(account.starts_at), "ends_at": text(account.ends_at),
-        "contract": account.contract,
+        "state": account.state.value, "begins_at": text(account.begins_at), "starts_at": text(account.starts_at),
+        "ends_at": text(account.ends_at), "contract": account.contract,
     }
 
 

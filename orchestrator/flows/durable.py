@@ -28,7 +28,8 @@ def work(ctx: Context, claimed: Claimed) -> Trouble | None:
 
 
 def _longest(account: Account, owed: Owed, now: datetime) -> timedelta:
-    """Never past the instant at which the account is to fail."""
+    """Never past the instant at which the account is to begin, or to fail."""
     if owed is not Owed.PROVISION:
         return LONGEST_PAUSE
-    return min(LONGEST_PAUSE, max(account.provision_by - now, timedelta(milliseconds=100)))
+    turn = account.begins_at if account.begins_at is not None and now < account.begins_at else account.provision_by
+    return min(LONGEST_PAUSE, max(turn - now, timedelta(milliseconds=100)))

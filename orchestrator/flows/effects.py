@@ -40,6 +40,7 @@ NAMES: frozenset[str] = frozenset({
     "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
     "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",
     "subsidy.decide",
+    "provision.prepared", "booking.cancel", "booking.move",
 })
 """Every side effect there is. A call that is not in here is refused at run time and by a test."""
 

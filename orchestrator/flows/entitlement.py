@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.flows import placement
 from orchestrator.flows.context import Context
-from orchestrator.lifecycle import periods, times
+from orchestrator.lifecycle import booking, periods, times
 from orchestrator.lifecycle import programme as rules
 from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.contract import ContractState
@@ -19,7 +19,7 @@ from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.lifecycle.programme import Benefit, Limit, Programme
-from orchestrator.store import accounts, contracts, holders, journal, ledger, programmes, vouchers
+from orchestrator.store import accounts, contracts, holders, journal, ledger, programmes, redemptions, vouchers
 from orchestrator.store.engine import Tx
 from orchestrator.store.ledger import Line, Overdrawn
 from orchestrator.store.programmes import Grant
@@ -186,6 +186,40 @@ def give_back(tx: Tx, account: str, now: datetime) -> None:
         if grant.entry is not None:
             ledger.reverse(tx, grant.entry, now, f"{grant.programme}: given back")
             programmes.used(tx, grant.digest, entity=None, account=None, entry=None, priority=False)
+
+
+def restore(tx: Tx, account: str, now: datetime) -> None:
+    """It never became usable and nothing of it is left: now, and not before, the voucher may be redeemed again."""
+    redeemed = redemptions.by_account(tx, account)
+    if redeemed is not None and redeemed.voucher is not None:
+        vouchers.restore(tx, redeemed.voucher)
+        give_back(tx, account, now)
+
+
+def beginning(programme: Programme, wish: datetime | None, now: datetime) -> datetime | None:
+    """When an account of the programme begins that is redeemed now; None: at once.
+
+    RuleError: bad_begin, begin_missing, begin_fixed.
+    """
+    name = f"programme {programme.name}"
+    if programme.begins_at is not None:
+        if wish not in (None, programme.begins_at):
+            raise RuleError("begin_fixed", f"{name}: all accounts begin at {programme.begins_at.isoformat()}")
+        # Who redeems later joins those who are there.
+        return programme.begins_at if now < programme.begins_at else None
+    if wish is None and programme.scheduled:
+        raise RuleError("begin_missing", f"{name}: accounts begin at a time of the holder's choice; say when "
+                                         "(begins_at)")
+    return None if wish is None else booking.checked(wish, now, programme.book_ahead)
+
+
+def movable(tx: Tx, account: str, begins_at: datetime, now: datetime) -> None:
+    """RuleError (bad_begin, begin_fixed) when the account's programme does not let it begin then."""
+    grants = programmes.granted_to(tx, account)
+    for grant in grants:
+        beginning(named(tx, grant.programme), begins_at, now)
+    if not grants:
+        booking.checked(begins_at, now)
 
 
 def clock_to_start(tx: Tx, account: Account) -> tuple[Grant, timedelta] | None:

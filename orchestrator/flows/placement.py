@@ -1,10 +1,11 @@
 """Where an account goes: the operator's order among the sites that can serve its offer and are not drained."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from orchestrator.lifecycle import booking
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import sites
@@ -24,13 +25,30 @@ def offer_named(tx: Tx, name: str) -> Offer:
     return found
 
 
-def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset()) -> list[str]:
+def candidates(tx: Tx, offer: Offer, avoid: frozenset[str] = frozenset(), *, ahead: bool = False) -> list[str]:
     """Names of the sites that may take an account of this offer, best first; those to avoid come last. Whether a place
-    is free is asked next."""
+    is free is asked next. `ahead`: sites that have yet to be brought up, too."""
     with_places = {place.site for place in sites.list_places(tx, offer=offer.name)}
     names = [site.name for site in sites.list_(tx)
-             if site.name in with_places and not site.drained and _spoken_to(site) and serves(site, offer)]
+             if site.name in with_places and not site.drained and (ahead or _spoken_to(site)) and serves(site, offer)]
     return sorted(names, key=lambda name: name in avoid)
+
+
+Hold = Callable[[Tx, str, str, str, datetime, datetime, datetime], bool]
+"""`capacity.hold` or `capacity.move`."""
+
+
+def take(tx: Tx, hold: Hold, account: str, offer: Offer, among: Iterable[str], begins_at: datetime | None,
+         now: datetime) -> tuple[str, datetime] | None:
+    """A place at the first of these sites that has one for the whole of the account, from its beginning (None: now)
+    through its grace; answers the site and from when the place is held. None: there is none."""
+    until = held_until(offer, (begins_at or now) + offer.provision_within + offer.duration)
+    starts = [now] if begins_at is None else booking.preparing_from(offer, begins_at, now)
+    for site in among:
+        for start in starts:
+            if hold(tx, account, site, offer.name, start, until, now):
+                return site, start
+    return None
 
 
 def _spoken_to(site: SiteRow) -> bool:

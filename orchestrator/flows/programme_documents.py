@@ -11,6 +11,7 @@ from yaml.nodes import MappingNode, Node
 from orchestrator.flows.yaml_fields import Fields, items, many, raw, table, text, whole
 from orchestrator.flows.yaml_values import instant, matching, name, one_of, span
 from orchestrator.lifecycle import money
+from orchestrator.lifecycle.booking import MOST_AHEAD
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import HolderKind
 from orchestrator.lifecycle.offer import MAX_DURATION
@@ -46,8 +47,9 @@ def programme_of(fields: Fields, now: datetime) -> Programme | None:
         "valid_for": fields.take("valid_for", span(1, _LONGEST), timedelta(days=30)),
         "warn_before": fields.take("warn_before", many(span(1, MAX_DURATION)), None),
         "grace": fields.take("grace", span(0, MAX_DURATION), None),
+        "book_ahead": fields.take("book_ahead", span(0, MOST_AHEAD), MOST_AHEAD),
     }
-    values |= _gives(fields, values["benefit"]) | _clock(fields)
+    values |= _gives(fields, values["benefit"]) | _clock(fields, now)
     unit, read = ("yuan", _yuan) if values["benefit"] in (Benefit.CASH, Benefit.SUBSIDY) else ("hours", _hours)
     values |= {limit: _limit(fields, limit, unit, read) for limit in ("pool", "cap")}
     if not fields.close(title, city):
@@ -85,16 +87,18 @@ def _range(fields: Fields, called: str, read: Callable[[Node], Decimal]) -> dict
     return {"least": least, "most": most}
 
 
-def _clock(fields: Fields) -> dict[str, Any]:
-    """`clock: ready` (the default), or `clock: {claim_within: 7d}`."""
+def _clock(fields: Fields, now: datetime) -> dict[str, Any]:
+    """`clock: ready` (the default), `scheduled`, `{claim_within: 7d}` or `{begins_at: "2027-03-08 09:00"}`."""
     if not isinstance(fields.line("clock"), MappingNode) or not fields.has("clock"):
-        fields.take("clock", one_of(["ready"]), "ready")
-        return {}
+        return {"scheduled": fields.take("clock", one_of(["ready", "scheduled"]), "ready") == "scheduled"}
     inner = fields.inner("clock")
     assert inner is not None
-    within = inner.need("claim_within", span(1, MAX_DURATION))
+    found = {"claim_within": inner.take("claim_within", span(1, MAX_DURATION), None),
+             "begins_at": inner.take("begins_at", instant(now), None)}
     fields.sound = inner.close() and fields.sound
-    return {"claim_within": within}
+    if inner.sound and len([value for value in found.values() if value is not None]) != 1:
+        fields.wrong(fields.line("clock"), "clock", "give either `claim_within` or `begins_at`")
+    return found
 
 
 def _limit(fields: Fields, called: str, unit: str, read: Callable[[Node], Decimal]) -> Limit:

@@ -13,10 +13,10 @@ from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
 from orchestrator.lifecycle.account import Account, State
-from orchestrator.store import accounts, capacity, journal, outbox
+from orchestrator.store import accounts, capacity, journal, outbox, sites
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from providers.protocol import AlreadyFenced, Armed, NeedsHuman, Opened, Refused, Site, SiteError, TryLater, only
+from providers.protocol import AlreadyFenced, NeedsHuman, Opened, Refused, Site, SiteError, TryLater, only
 from stacks.errors import StackError
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 AVOIDED = timedelta(minutes=1)
 MOST_OFFSET = timedelta(seconds=2)
 """A site whose clock is further off gets no account."""
+
+
+class NotItsTurn(NeedsHuman):
+    """A booking's time has come and its site has no place for it (any more)."""
 
 
 def provision(ctx: Context, claimed: Claimed) -> None:
@@ -34,10 +38,15 @@ def provision(ctx: Context, claimed: Claimed) -> None:
         return
     resumed = account.state is State.PROVISIONING
     try:
+        if not resumed:
+            _its_turn(ctx, account)
         site = _reached(ctx, account.site)
-    except SiteError:
-        if resumed or not _elsewhere(ctx, claimed):
+    except SiteError as no:
+        if resumed or not _elsewhere(ctx, claimed, failed=not isinstance(no, NotItsTurn)):
             raise
+        return
+    if account.prepared_at is not None:
+        _open_when_it_begins(ctx, claimed, site, resumed=False)
         return
     begun = claimed if resumed else _begin(ctx, claimed)
     try:
@@ -46,11 +55,26 @@ def provision(ctx: Context, claimed: Claimed) -> None:
         if not (_leaves(ctx, begun) and _withdrawn(ctx, begun, site) and _elsewhere(ctx, begun)):
             raise no
         return
-    opened = _make(ctx, begun, site, armed, resumed)
-    if isinstance(opened, str):
-        _fail(ctx, begun, opened)
-    else:
-        _active(ctx, begun, opened)
+    if isinstance(armed, AlreadyFenced):
+        _fail(ctx, begun, f"fenced at the site at {armed.at.isoformat()} before it was usable")
+        return
+    effect("provision.up", ctx.stacks.up, account.id, spec_of(account), site)
+    _open_when_it_begins(ctx, begun, site, resumed)
+
+
+def _its_turn(ctx: Context, account: Account) -> None:
+    """A booking begins only where there is really room for it by now. NotItsTurn."""
+    if account.begins_at is None:
+        return
+    with ctx.store.read() as tx:
+        row, free = sites.get(tx, account.site), capacity.its_turn(tx, account.id, ctx.clock())
+    if row is None or row.drained:
+        raise NotItsTurn(f"site {account.site}: takes no new accounts, and one was booked there",
+                         remedy=f"tenure site drain {account.site} --off, or give another site places")
+    if not free:
+        raise NotItsTurn(f"site {account.site}: the place booked for account {account.id} is not free yet",
+                         remedy="see what should be gone by now (tenure account list --stuck), or give a site more "
+                                "places")
 
 
 def _begin(ctx: Context, claimed: Claimed) -> Claimed:
@@ -58,12 +82,39 @@ def _begin(ctx: Context, claimed: Claimed) -> Claimed:
     return commit("provision.begin", ctx.store, lambda tx: accounts.save(tx, account, claimed, release=False))
 
 
-def _make(ctx: Context, claimed: Claimed, site: Site, armed: Armed | AlreadyFenced, resumed: bool) -> Opened | str:
+def _open_when_it_begins(ctx: Context, claimed: Claimed, site: Site, resumed: bool) -> None:
+    """Logins last: at the beginning that was booked, and never before, by the slower of both clocks."""
+    account, now = claimed.account, ctx.clock()
+    if account.begins_at is not None and min(now, site.now()) < account.begins_at:
+        _prepared(ctx, claimed, site)
+        return
+    opened = _opened(ctx, claimed, site, resumed)
+    if isinstance(opened, str):
+        _fail(ctx, claimed, opened)
+    else:
+        _active(ctx, claimed, opened)
+
+
+def _prepared(ctx: Context, claimed: Claimed, site: Site) -> None:
+    """All is there; what is left is one command, at its time."""
+    now = ctx.clock()
+    account = replace(claimed.account, prepared_at=claimed.account.prepared_at or now)
+    assert account.begins_at is not None
+    early = account.begins_at - min(now, site.now())
+
+    def save(tx: Tx) -> None:
+        if claimed.account.prepared_at is not None:
+            accounts.release(tx, claimed, retry_at=now + early)
+            return
+        accounts.save(tx, account, claimed, release=True)
+        journal.write(tx, "account.prepared", account.id, f"worker:{ctx.worker}", begins_at=account.begins_at)
+
+    commit("provision.prepared", ctx.store, save)
+
+
+def _opened(ctx: Context, claimed: Claimed, site: Site, resumed: bool) -> Opened | str:
     """What was opened, or why this account can never be."""
     account, spec = claimed.account, spec_of(claimed.account)
-    if isinstance(armed, AlreadyFenced):
-        return f"fenced at the site at {armed.at.isoformat()} before it was usable"
-    effect("provision.up", ctx.stacks.up, account.id, spec, site)
     if ctx.clock() >= account.provision_by:
         return f"not usable by {account.provision_by.isoformat()}"
     try:
@@ -114,22 +165,20 @@ def _withdrawn(ctx: Context, claimed: Claimed, site: Site) -> bool:
     return True
 
 
-def _elsewhere(ctx: Context, claimed: Claimed) -> bool:
+def _elsewhere(ctx: Context, claimed: Claimed, failed: bool = True) -> bool:
     """Give the account to the next site that has a free place for it. False: there is none."""
     account, now = claimed.account, ctx.clock()
-    ctx.sites.avoid(account.site, now + AVOIDED)
+    if failed:
+        ctx.sites.avoid(account.site, now + AVOIDED)
 
     def move(tx: Tx) -> bool:
         until = placement.held_until(account.offer, account.provision_by + account.offer.duration)
-        capacity.release(tx, account.id)
         for name in _others(ctx, tx, account):
-            if capacity.hold(tx, account.id, name, account.offer.name, now, until):
+            if capacity.move(tx, account.id, name, account.offer.name, now, until, now):
                 accounts.save(tx, replace(account, site=name), claimed, release=True)
                 journal.write(tx, "account.moved", account.id, f"worker:{ctx.worker}", f"{account.site} failed",
                               site=name)
                 return True
-        # Nowhere else: what it held is its own again, nobody could take it meanwhile.
-        capacity.hold(tx, account.id, account.site, account.offer.name, now, until)
         return False
 
     moved = commit("provision.elsewhere", ctx.store, move)

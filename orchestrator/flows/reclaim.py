@@ -11,7 +11,7 @@ from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.contract import ContractState
-from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox, redemptions, vouchers
+from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from providers.metering import gaps, totals
@@ -114,21 +114,13 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], sit
     capacity.release(tx, account.id)
     never_usable = account.starts_at is None
     if never_usable:
-        _give_back(tx, account, now)
+        entitlement.restore(tx, account.id, now)
     if account.contract is not None:
         _end_contract(tx, account)
     journal.write(tx, "account.reclaimed", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
                   voucher_restored=never_usable)
     outbox.put(tx, claimed.sender, "account.reclaimed", account.id,
                {**facts(account), "reclaimed_at": text(now), "voucher_restored": never_usable})
-
-
-def _give_back(tx: Tx, account: Account, now: datetime) -> None:
-    """It never became usable and is shown empty: now, and not before, the voucher may be redeemed again."""
-    redeemed = redemptions.by_account(tx, account.id)
-    if redeemed is not None and redeemed.voucher is not None:
-        vouchers.restore(tx, redeemed.voucher)
-        entitlement.give_back(tx, account.id, now)
 
 
 def _end_contract(tx: Tx, account: Account) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from orchestrator.flows import claim, entitlement, placement
+from orchestrator.flows import booking, claim, entitlement, placement
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.entitlement import Under
@@ -47,6 +47,8 @@ class Redeem:
     """What the voucher is worth, in the programme's unit; trusted senders only."""
     account: str | None = None
     """The account whose contract's bill a cash voucher comes off."""
+    begins_at: datetime | None = None
+    """When the account is to begin; None: at once, or when its programme says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,14 @@ def redeem(ctx: Context, sender: Sender, request: Redeem) -> Accepted:
     """Remember the event, lock the voucher, hold a place, write the account; or RuleError and nothing of it.
 
     Codes: event_reused (same id, another body), voucher_*, offer_unknown, offer_missing, offer_mismatch, bad_hours,
-    bad_key, no_capacity; for a voucher of a programme also those of `entitlement`.
+    bad_key, bad_begin, no_capacity (which names the nearest free dates); for a voucher of a programme also those of
+    `entitlement` and `booking.beginning`.
     """
     key = claim.checked_key(request.ssh_public_key) if request.ssh_public_key else None
-    account = commit("redeem.commit", ctx.store, lambda tx: _redeem(ctx, tx, sender, request, key))
+    try:
+        account = commit("redeem.commit", ctx.store, lambda tx: _redeem(ctx, tx, sender, request, key))
+    except booking.NoPlace as none:
+        raise booking.with_dates(ctx, none) from none
     ctx.wake.set()
     return Accepted(account, claim.claim_url(ctx, account))
 
@@ -92,15 +98,16 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
     holder = holders.put(tx, sender.id, request.holder)
     if under is not None:
         entitlement.take(ctx, tx, under, sender, request.holder, holder, billed or id, now, f"redeem/{id}")
+    begins_at = booking.beginning(under, request.begins_at, now)
     if billed is not None:
         return billed
     assert offer is not None
-    account = _place(ctx, tx, request, offer, id, now)
+    account = _place(ctx, tx, request, offer, id, begins_at, now)
     accounts.add(tx, account, sender=sender.id, holder=holder)
     if key is not None:
         claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
     journal.write(tx, "account.requested", id, f"sender:{sender.id}", site=account.site, offer=offer.name,
-                  event=request.event)
+                  event=request.event, begins_at=begins_at)
     return id
 
 
@@ -141,11 +148,16 @@ def _duration(hours: int) -> timedelta:
     return timedelta(hours=hours)
 
 
-def _place(ctx: Context, tx: Tx, request: Redeem, offer: Offer, id: str, now: datetime) -> Account:
+def _place(ctx: Context, tx: Tx, request: Redeem, offer: Offer, id: str, begins_at: datetime | None,
+           now: datetime) -> Account:
     """The account at the first site in order that has a place free for the whole of it."""
-    until = placement.held_until(offer, now + offer.provision_within + offer.duration)
-    for site in placement.candidates(tx, offer, ctx.sites.avoided(now)):
-        if capacity.hold(tx, id, site, offer.name, now, until):
-            return Account(id=id, redemption=request.event, site=site, offer=offer, state=State.REQUESTED, since=now,
-                           generation=1, provision_by=now + offer.provision_within)
-    raise RuleError("no_capacity", f"no site has a free place for {offer.name!r} now; the voucher is still good")
+    # What does not answer today says nothing of a day ahead.
+    avoid = ctx.sites.avoided(now) if begins_at is None else frozenset[str]()
+    among = placement.candidates(tx, offer, avoid, ahead=begins_at is not None)
+    taken = placement.take(tx, capacity.hold, id, offer, among, begins_at, now)
+    if taken is None:
+        raise booking.NoPlace(offer, begins_at)
+    site, start = taken
+    return Account(id=id, redemption=request.event, site=site, offer=offer, state=State.REQUESTED, since=now,
+                   generation=1, provision_by=(begins_at or now) + offer.provision_within, begins_at=begins_at,
+                   prepare_at=None if begins_at is None else start)

@@ -59,6 +59,12 @@ class Account:
     generation: int
     provision_by: datetime
     """Past it, an account that is not yet usable has FAILED."""
+    begins_at: datetime | None = None
+    """When a booked account begins: logins open then and never before. None: as soon as it is made."""
+    prepare_at: datetime | None = None
+    """From when its place is its own; nothing is done for a booking before."""
+    prepared_at: datetime | None = None
+    """When all of it was there and only its beginning had yet to come."""
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     """The end of the lease now in force; never None in ACTIVE, CONTRACTED and FENCED."""
@@ -96,6 +102,11 @@ class Account:
         if self.ends_at is None or self.starts_at is None:
             return []
         return sorted(at for before in self.offer.warn_before if (at := self.ends_at - before) > self.starts_at)
+
+    def booked(self, now: datetime) -> bool:
+        """Whether it is yet to begin."""
+        making = self.state in (State.REQUESTED, State.PROVISIONING)
+        return making and self.begins_at is not None and now < self.begins_at
 
     def provisional_end(self) -> datetime:
         """What is armed before anything else exists at the site, with logins closed."""

@@ -57,8 +57,11 @@ def _paused(due: Due | None, paused: Due | None) -> Due | None:
 
 def _due(account: Account) -> Due | None:
     match account.state:
-        case State.REQUESTED | State.PROVISIONING:
-            return Due(Owed.PROVISION, account.since)
+        case State.REQUESTED:
+            return Due(Owed.PROVISION, account.prepare_at or account.since)
+        case State.PROVISIONING:
+            begins = account.begins_at if account.prepared_at is not None else None
+            return Due(Owed.PROVISION, begins or account.since)
         case State.FAILED | State.RECLAIMING:
             return None if account.hold else Due(Owed.RECLAIM, account.since)
         case State.RECLAIMED:

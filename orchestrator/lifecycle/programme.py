@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
 from orchestrator.lifecycle import money
+from orchestrator.lifecycle.booking import MOST_AHEAD
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.lifecycle.offer import MAX_DURATION, Offer
@@ -76,6 +77,12 @@ class Programme:
     grace: timedelta | None = None
     claim_within: timedelta | None = None
     """The clock starts at the first claim, at the latest so long after the account was ready; None: when ready."""
+    scheduled: bool = False
+    """The clock starts at a time that the holder chooses when redeeming; not: they may, and need not."""
+    begins_at: datetime | None = None
+    """The clock of all its accounts starts then; of those redeemed later, when ready."""
+    book_ahead: timedelta = MOST_AHEAD
+    """How far ahead a beginning may be chosen."""
 
     @property
     def unit(self) -> str:

@@ -132,6 +132,8 @@ class Filter:
     sender: str | None = None
     ids: Collection[str] | None = None
     live: bool | None = None
+    beginning_after: datetime | None = None
+    """Booked accounts that are yet to begin then."""
 
 
 def select(tx: Tx, which: Filter, limit: int = 100, after: str | None = None) -> list[AccountRecord]:
@@ -152,6 +154,9 @@ def select(tx: Tx, which: Filter, limit: int = 100, after: str | None = None) ->
     if which.live is not None:
         gone = State.RECLAIMED.value
         query = query.where(_table.c.state != gone if which.live else _table.c.state == gone)
+    if which.beginning_after is not None:
+        making = [State.REQUESTED.value, State.PROVISIONING.value]
+        query = query.where(_table.c.begins_at > which.beginning_after, _table.c.state.in_(making))
     if after is not None:
         query = query.where(_table.c.id > after)
     return [record_of(row) for row in tx.execute(query)]

@@ -3,23 +3,31 @@
 A place is free again when its account is shown gone, not when its time is over.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, literal, or_, select, tuple_, update
 
+from orchestrator.lifecycle import calendar
+from orchestrator.lifecycle.calendar import Stretch
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
-from orchestrator.store.sites import Places, places_of
+from orchestrator.store.sites import ALWAYS, Places, places_of
 from orchestrator.store.sql import insert_new
 
+MOMENT = timedelta(microseconds=1)
 _holds = tables.holds
 _MINE = select(_holds).where(_holds.c.account == bindparam("of"))
 _HERE = and_(_holds.c.site == bindparam("at_site"), _holds.c.offer == bindparam("of_offer"))
-_LATER = select(_holds.c.start).distinct().where(
-    _HERE, _holds.c.start > bindparam("begin"), _holds.c.start < bindparam("end"))
-_HELD = select(func.count()).select_from(_holds).where(
-    _HERE, _holds.c.start <= bindparam("at"), or_(_holds.c.until > bindparam("at"), _holds.c.until <= bindparam("now")),
-    _holds.c.account != bindparam("apart_from"))
+_OVERDUE = _holds.c.until <= bindparam("now")
+_WITHIN = and_(_HERE, _holds.c.start < bindparam("end"), or_(_holds.c.until > bindparam("begin"), _OVERDUE),
+               _holds.c.account != bindparam("apart_from"))
+_MOST = select(func.count()).select_from(_holds).where(_WITHIN)
+_END = case((_OVERDUE, literal(ALWAYS, _holds.c.until.type)), else_=_holds.c.until)
+_HELD = (select(_holds.c.start, _END.label("until"), func.count().label("count")).where(_WITHIN)
+         .group_by(_holds.c.start, _END))
+_BEFORE_ME = select(func.count()).select_from(_holds).where(
+    _HERE, or_(_holds.c.until > bindparam("now"), _OVERDUE),
+    tuple_(_holds.c.start, _holds.c.account) < tuple_(bindparam("begin", type_=_holds.c.start.type), bindparam("of")))
 _PLACES = (select(tables.places).where(tables.places.c.site == bindparam("at_site"),
                                        tables.places.c.offer == bindparam("of_offer"))
            .order_by(tables.places.c.id))
@@ -38,6 +46,17 @@ def hold(tx: Tx, account: str, site: str, offer: str, start: datetime, until: da
     if not _fits(tx, places, site, offer, start, until, now or start, apart_from=account):
         return False
     return insert_new(tx, _holds, {"account": account, "site": site, "offer": offer, "start": start, "until": until})
+
+
+def move(tx: Tx, account: str, site: str, offer: str, start: datetime, until: datetime, now: datetime) -> bool:
+    """Hold another place, or another time, instead of what the account holds now; False: it holds what it held."""
+    places = _locked(tx, site, offer)
+    if not _fits(tx, places, site, offer, start, until, now, apart_from=account):
+        return False
+    values = {"site": site, "offer": offer, "start": start, "until": until}
+    if not insert_new(tx, _holds, {"account": account, **values}):
+        tx.execute(update(_holds).where(_holds.c.account == account).values(**values))
+    return True
 
 
 def extend(tx: Tx, account: str, until: datetime, now: datetime) -> bool:
@@ -60,8 +79,32 @@ def release(tx: Tx, account: str) -> None:
 
 def free(tx: Tx, site: str, offer: str, at: datetime) -> int:
     """How many places nobody holds at this instant; never negative, though places may have been taken away."""
-    places = [places_of(row) for row in tx.execute(_PLACES, {"at_site": site, "of_offer": offer})]
-    return max(0, _places_at(places, at) - _held_at(tx, site, offer, at, at, ""))
+    taken = sum(one.count for one in held(tx, site, offer, at, at + MOMENT, at))
+    return max(0, _places_at(places(tx, site, offer), at) - taken)
+
+
+def its_turn(tx: Tx, account: str, now: datetime) -> bool:
+    """Whether there is a place now for the account that holds one, with all who held one before it, overdue or not:
+    an account that is not gone in time, or places that were taken away, may leave none."""
+    row = tx.execute(_MINE, {"of": account}).first()
+    if row is None:
+        return False
+    before: int = tx.execute(_BEFORE_ME, {"at_site": row.site, "of_offer": row.offer, "now": now, "begin": row.start,
+                                          "of": account}).scalar_one()
+    return before < _places_at(places(tx, row.site, row.offer), now)
+
+
+def places(tx: Tx, site: str, offer: str) -> list[Stretch]:
+    """The places of an offer at a site, and when they are there."""
+    return _stretches([places_of(row) for row in tx.execute(_PLACES, {"at_site": site, "of_offer": offer})])
+
+
+def held(tx: Tx, site: str, offer: str, start: datetime, until: datetime, now: datetime,
+         apart_from: str = "") -> list[Stretch]:
+    """Who holds places there within [start, until); those overdue, who may hold them for ever, included."""
+    rows = tx.execute(_HELD, {"at_site": site, "of_offer": offer, "begin": start, "end": until, "now": now,
+                              "apart_from": apart_from})
+    return [Stretch(row.start, row.until, row._mapping["count"]) for row in rows]
 
 
 def _locked(tx: Tx, site: str, offer: str) -> list[Places]:
@@ -71,19 +114,19 @@ def _locked(tx: Tx, site: str, offer: str) -> list[Places]:
 
 def _fits(tx: Tx, places: list[Places], site: str, offer: str, start: datetime, until: datetime, now: datetime,
           apart_from: str) -> bool:
-    """Whether one more fits at every instant: places change at their own edges, holds grow only where one starts."""
-    edges = {edge for place in places for edge in (place.from_, place.until)}
-    later = tx.execute(_LATER, {"at_site": site, "of_offer": offer, "begin": start, "end": until}).scalars()
-    instants = {start} | {at for at in edges | set(later) if start < at < until}
-    return all(_held_at(tx, site, offer, at, now, apart_from) < _places_at(places, at) for at in sorted(instants))
+    """Whether one more fits at every instant. Mostly there are fewer holds in all than places: one count says so."""
+    there = _stretches(places)
+    least = min(level for _, level in calendar.steps(there, (), start, until))
+    most: int = tx.execute(_MOST, {"at_site": site, "of_offer": offer, "begin": start, "end": until, "now": now,
+                                   "apart_from": apart_from}).scalar_one()
+    if least < 1 or most < least:
+        return least >= 1
+    return calendar.fits(there, held(tx, site, offer, start, until, now, apart_from), start, until)
 
 
-def _places_at(places: list[Places], at: datetime) -> int:
-    return sum(place.count for place in places if place.from_ <= at < place.until)
+def _stretches(places: list[Places]) -> list[Stretch]:
+    return [Stretch(place.from_, place.until, place.count) for place in places]
 
 
-def _held_at(tx: Tx, site: str, offer: str, at: datetime, now: datetime, apart_from: str) -> int:
-    """Holds that cover the instant, those overdue included; one account's own can be left out."""
-    found: int = tx.execute(_HELD, {"at_site": site, "of_offer": offer, "at": at, "now": now,
-                                    "apart_from": apart_from}).scalar_one()
-    return found
+def _places_at(places: list[Stretch], at: datetime) -> int:
+    return sum(place.count for place in places if place.start <= at < place.until)

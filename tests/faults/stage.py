@@ -126,9 +126,10 @@ class Stage:
             sites.put(tx, SiteRow("south", "memory", "edge", settings={"file": f"{self.file}-south"}, order=1))
             sites.put_places(tx, "south", [Places("south", one.name, PLACES) for one in (self.offer, CONTRACT)])
 
-    def redeem(self, event: str = "e-1", code: int = 0) -> str:
+    def redeem(self, event: str = "e-1", code: int = 0, begins_at: datetime | None = None) -> str:
         """The event, or the same event again."""
-        return redeem(self.ctx, self.sender, Redeem(event, "hash", self.codes[code], HOLDER)).account
+        return redeem(self.ctx, self.sender, Redeem(event, "hash", self.codes[code], HOLDER,
+                                                    begins_at=begins_at)).account
 
     def ask(self, account: str) -> None:
         """A contract for the account."""
@@ -138,8 +139,9 @@ class Stage:
         """One worker process."""
         return self.processes.run(self.order(goal, failpoint, trouble))
 
-    def order(self, goal: str = "idle", failpoint: str = "", trouble: str = "", pulumi: bool = False) -> Order:
-        return Order(str(self.home), self.ahead, failpoint, goal, trouble, pulumi)
+    def order(self, goal: str = "idle", failpoint: str = "", trouble: str = "", pulumi: bool = False,
+              act: str = "") -> Order:
+        return Order(str(self.home), self.ahead, failpoint, goal, trouble, pulumi, act)
 
     def must(self, goal: str = "idle", trouble: str = "") -> None:
         """One worker process that has to reach its goal."""

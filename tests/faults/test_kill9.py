@@ -33,6 +33,12 @@ def full_here(stage: Stage) -> None:
         world.faults.full = True
 
 
+def booked(stage: Stage) -> None:
+    """An account that is to begin in a quarter of an hour, and is to be prepared by now."""
+    stage.redeem(begins_at=stage.now() + timedelta(minutes=15))
+    stage.pass_time(360)
+
+
 def opened_and_killed(stage: Stage) -> None:
     """Killed between opening and its commit: the next try is a resumed one."""
     stage.redeem()
@@ -110,7 +116,7 @@ SCENES: Mapping[str, Scene] = {
     "provision.begin": (requested, ""), "provision.arm": (requested, ""), "provision.up": (requested, ""),
     "provision.open": (requested, ""), "provision.active": (requested, ""),
     "provision.settle": (opened_and_killed, ""), "provision.failed": (too_late, ""),
-    "provision.later": (requested, "stack"),
+    "provision.later": (requested, "stack"), "provision.prepared": (booked, ""),
     "provision.destroy": (full_here, ""), "provision.clean": (full_here, ""), "provision.forget": (full_here, ""),
     "provision.elsewhere": (full_here, ""),
     "fence.site": (at_the_end, ""), "fence.save": (at_the_end, ""), "fence.each": (two_at_the_end, "brittle"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
+from orchestrator.flows import booking
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
 from orchestrator.flows.sweep import Sweep
@@ -41,6 +42,8 @@ class Order:
     trouble: str = ""
     pulumi: bool = False
     """Whether the stacks are Pulumi's own."""
+    act: str = ""
+    """What is done first, as a door would: `cancel ACCOUNT`, or `move ACCOUNT INSTANT`."""
 
 
 class Brittle:
@@ -66,6 +69,8 @@ def run(order: Order) -> int:
     app = App.open(Path(order.home), None if order.pulumi else stacks)
     ctx = replace(app.ctx, clock=lambda: datetime.now(UTC) + timedelta(seconds=order.ahead))
     _make_trouble(order.trouble, ctx, stacks)
+    if order.act:
+        _act(ctx, order.act)
     stop = threading.Event()
     with Sweep(ctx) as sweep:
         worker = threading.Thread(target=sweep.run, args=(stop,), daemon=True)
@@ -76,6 +81,14 @@ def run(order: Order) -> int:
         sweep.idle(PATIENCE)
     app.close()
     return 0 if reached else UNHAPPY
+
+
+def _act(ctx: Context, what: str) -> None:
+    match what.split():
+        case ["cancel", account]:
+            booking.cancel(ctx, account, actor="test")
+        case ["move", account, at]:
+            booking.move(ctx, account, datetime.fromisoformat(at), actor="test")
 
 
 def _make_trouble(what: str, ctx: Context, stacks: FakeStacks) -> None:

@@ -46,12 +46,16 @@ def redeem(
     programme: Annotated[str | None, typer.Option(help="Its programme, where the code does not say it.")] = None,
     amount: Annotated[str | None, typer.Option(help="What it is worth, for senders whose payload is trusted.")] = None,
     account: Annotated[str | None, typer.Option(help="Whose contract's bill a cash voucher comes off.")] = None,
+    begins_at: Annotated[str | None, typer.Option(help="Book ahead: when it is to begin, such as '2027-03-08 09:00'; "
+                                                       "left out: at once.")] = None,
     category: Categories = None, city: City = None, attest: Attested = None,
     key: Annotated[Path | None, typer.Option(help="The holder's public SSH key, to claim with later.")] = None,
     wait: Annotated[str | None, typer.Option(help="Wait so long until it is usable, such as 60s.")] = None,
     json: Json = False,
 ) -> None:
     """Redeem a voucher. The same voucher again gives the same account."""
+    from orchestrator.store import accounts
+
     patience = times.span(wait).total_seconds() if wait else None
     lines = output.lines_of(code, 1)
     public = _public_key(key) if key else None
@@ -60,6 +64,8 @@ def redeem(
             "holder": {"id": holder_id, "name": holder_name, "kind": kind, "email": email, "entity": entity,
                        "categories": category or [], "city": city, "attestations": attest or []}}
     with opened() as ctx:
+        if begins_at is not None:
+            data["begins_at"] = output.when(begins_at, ctx.clock()).isoformat()
         with ctx.store.read() as tx:
             owner = sender_named(tx, sender)
         given = "hours" if hours is not None else "amount" if amount is not None else None
@@ -67,8 +73,12 @@ def redeem(
             raise CommandError(f"--{given} is not for sender {sender}: its vouchers say it", USAGE)
         accepted = _redeem(ctx, owner, _checked(data))
         state, why = _await(ctx, accepted.account, patience)
-    output.answer(json, {"account": accepted.account, "claim_url": accepted.claim_url, "state": state},
-                  f"account {accepted.account}: {state}", f"claim link: {accepted.claim_url}")
+        with ctx.store.read() as tx:
+            begins = accounts.record(tx, accepted.account).account.begins_at
+    output.answer(json, {"account": accepted.account, "claim_url": accepted.claim_url, "state": state,
+                         "begins_at": begins},
+                  f"account {accepted.account}: {state}" + (f", begins {output.shown(begins)}" if begins else ""),
+                  f"claim link: {accepted.claim_url}")
     if patience is not None and state not in ("ACTIVE", "CONTRACTED"):
         raise CommandError(f"account {accepted.account} is {state}, not usable yet: "
                            f"{why or 'see that a worker runs'}; `tenure account show {accepted.account}` says more")
@@ -100,8 +110,8 @@ def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
     except RuleError as error:
         if error.code != "event_reused":
             raise
-        raise CommandError("this voucher was redeemed by hand before, with another holder or key: give those again, "
-                           "or take another voucher") from error
+        raise CommandError("this voucher was redeemed by hand before, with another holder, key or beginning: give "
+                           "those again, or take another voucher") from error
     with ctx.store.write() as tx:
         journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor())
     return accepted
@@ -110,7 +120,7 @@ def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
 def _said(data: "VoucherIn") -> dict[str, object]:
     """What was said, in the form that redemptions by hand have always been remembered in."""
     plain = data.model_dump(mode="json")
-    for name in ("programme", "amount", "account"):
+    for name in ("programme", "amount", "account", "begins_at"):
         if plain[name] is None:
             del plain[name]
     plain["holder"] = {name: value for name, value in plain["holder"].items()

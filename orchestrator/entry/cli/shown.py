@@ -22,7 +22,8 @@ def account(record: "AccountRecord", sender: str) -> dict[str, Any]:
     return {
         "id": it.id, "state": it.state, "since": it.since, "site": it.site, "offer": offer(it.offer), "sender": sender,
         "redemption": it.redemption, "generation": it.generation, "provision_by": it.provision_by,
-        "starts_at": it.starts_at, "ends_at": it.ends_at, "fenced_at": it.fenced_at, "fenced_by": it.fenced_by,
+        "begins_at": it.begins_at, "starts_at": it.starts_at, "ends_at": it.ends_at, "fenced_at": it.fenced_at,
+        "fenced_by": it.fenced_by,
         "grace_until": it.grace_until, "contract": it.contract, "hold": it.hold,
         "convert_asked": it.convert_asked, "reclaim_asked": it.reclaim_asked, "owed": record.owed,
         "due_at": record.due_at, "holder": record.holder, "worker": record.worker,

@@ -59,6 +59,8 @@ class View:
     models: tuple[str, ...]
     connection: Connection | None
     conversion: Conversion | None = None
+    begins: str | None = None
+    """When a booked account begins, until it has begun."""
 
 
 def render(view: View | None, lang: Language, path: str, error: str | None = None, detail: str = "") -> str:
@@ -74,7 +76,7 @@ def view(account: Account, credential: Credential | None, now: datetime, zone: t
     length = (account.ends_at - account.starts_at) if account.ends_at and account.starts_at else timedelta(1)
     is_open = account.ends_at is not None and account.ends_at >= OPEN_END
     shown_left = usable and not is_open
-    phase = _phase(account, credential, usable)
+    phase = "booked" if account.booked(now) else _phase(account, credential, usable)
     return View(
         account=account.id, phase=phase, offer=offer.name,
         starts=_show(account.starts_at, zone), ends=_OPEN[lang] if is_open else _show(account.ends_at, zone),
@@ -82,7 +84,8 @@ def view(account: Account, credential: Credential | None, now: datetime, zone: t
         left=show_left(account.remaining(now), lang) if shown_left else None,
         share_left=round(min(1.0, account.remaining(now) / length), 4) if shown_left else 0.0,
         sizes=_sizes(account, lang), images=offer.images, models=offer.models,
-        connection=connection(account, credential, zone) if credential is not None and usable else None)
+        connection=connection(account, credential, zone) if credential is not None and usable else None,
+        begins=_show(account.begins_at, zone) if phase in ("booked", "preparing") else None)
 
 
 def _phase(account: Account, credential: Credential | None, usable: bool) -> str:

@@ -107,13 +107,14 @@ class VoucherIn(Body):
     programme: OfferName | None = None
     amount: Amount | None = Field(default=None, description="what the voucher is worth: yuan or resource-hours")
     account: AccountId | None = Field(default=None, description="whose contract's bill a cash voucher comes off")
+    begins_at: Instant | None = Field(default=None, description="when the account is to begin; left out: at once")
 
     def told(self, event: str, body_hash: str) -> Redeem:
         """As the flow takes it."""
         return Redeem(event=event, body_hash=body_hash, voucher=self.voucher, holder=self.holder.holder(),
                       offer=self.offer, hours=self.hours, valid_from=self.valid_from, valid_until=self.valid_until,
                       ssh_public_key=self.ssh_public_key, programme=self.programme, amount=self.amount,
-                      account=self.account)
+                      account=self.account, begins_at=self.begins_at)
 
 
 class VoucherRedeemed(Body):
@@ -151,6 +152,13 @@ class ExtendIn(Body):
     """The new end: an instant, so that the same request twice extends once."""
 
     ends_at: Instant
+    why: Why = ""
+
+
+class MoveIn(Body):
+    """The new beginning of a booking: an instant, so that the same request twice moves once."""
+
+    begins_at: Instant
     why: Why = ""
 
 

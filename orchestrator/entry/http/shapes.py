@@ -52,6 +52,7 @@ class AccountOut(BaseModel):
     sender: str
     redemption: str
     generation: int
+    begins_at: datetime | None = Field(description="of a booked account: when it begins, or began")
     starts_at: datetime | None
     ends_at: datetime | None
     fenced_at: datetime | None
@@ -79,7 +80,7 @@ def account_out(record: AccountRecord, *, to_sender: bool) -> AccountOut:
     return AccountOut(
         id=account.id, state=account.state, since=account.since, site=account.site, offer=_offer(account.offer),
         sender=record.sender, redemption=account.redemption, generation=account.generation,
-        starts_at=account.starts_at, ends_at=account.ends_at, fenced_at=account.fenced_at,
+        begins_at=account.begins_at, starts_at=account.starts_at, ends_at=account.ends_at, fenced_at=account.fenced_at,
         fenced_by=account.fenced_by.value if account.fenced_by else None,
         grace_until=account.grace_until, contract=account.contract,
         hold=account.hold, reclaim_asked=account.reclaim_asked, convert_asked=account.convert_asked,

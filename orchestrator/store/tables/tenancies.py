@@ -60,6 +60,9 @@ accounts = Table(
     Column("since", Instant, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("provision_by", Instant, nullable=False),
+    Column("begins_at", Instant),
+    Column("prepare_at", Instant),
+    Column("prepared_at", Instant),
     Column("starts_at", Instant),
     Column("ends_at", Instant),
     Column("fenced_at", Instant),
@@ -86,6 +89,7 @@ accounts = Table(
     Index("ix_accounts_holder", "holder"),
     Index("ix_accounts_state_ends_at", "state", "ends_at", "site"),
     Index("ix_accounts_fenced_at", "fenced_at"),
+    Index("ix_accounts_begins_at", "begins_at"),
 )
 # Few are stuck: the index holds those alone.
 Index("ix_accounts_stuck", accounts.c.site, accounts.c.id,
