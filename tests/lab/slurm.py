@@ -50,7 +50,7 @@ def described(place: Place) -> dict[str, object]:
         "conf": str(conf(place)),
         "munge": str(socket_of_munge(place)),
         "licence": "tenure",
-        "chips": {chip: chip for chip in CHIPS},
+        "chips": {**{chip: chip for chip in CHIPS}, "ascend-910b": "npu"},
     }
 
 
