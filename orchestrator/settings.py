@@ -3,11 +3,12 @@
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 FILE = "tenure.yaml"
 
@@ -52,6 +53,38 @@ class Sessions(_Part):
     idle: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(days=7))] = timedelta(hours=1)
 
 
+class Oidc(_Part):
+    """An OpenID provider that vouches for operators in a browser. Off while there is no issuer."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""
+    """Path of a file with the secret alone; empty for a public client."""
+    scopes: tuple[str, ...] = ("openid",)
+    claim: str = "groups"
+    """The claim that holds a person's groups, in the ID token or at the provider's userinfo address."""
+    roles: dict[str, Literal["viewer", "operator", "admin"]] = {}
+    """What each group may do; of several the one that may most."""
+    name: str = "OpenID"
+    """What the button calls the provider."""
+    timeout: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=1))] = timedelta(seconds=5)
+
+    @field_validator("issuer")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme != "https" or not parts.hostname) and not (
+                parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")):
+            raise ValueError("must begin with https:// (http:// on this machine only)")
+        return url
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer and not (self.client_id and self.roles and "openid" in self.scopes):
+            raise ValueError("an issuer needs client_id, roles and the scope openid")
+        return self
+
+
 class Stack(_Part):
     """Pulumi's state: a backend URL, or files under the home folder when empty."""
 
@@ -69,6 +102,7 @@ class Settings(_Part):
     callbacks: Callbacks = Callbacks()
     workers: Workers = Workers()
     sessions: Sessions = Sessions()
+    oidc: Oidc = Oidc()
     timezone: str = "Asia/Shanghai"
     journal_checkpoint: str = ""
     """Path of the journal's checkpoint, outside the database; empty means in the home folder."""

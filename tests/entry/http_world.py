@@ -31,6 +31,7 @@ from orchestrator.store.sites import Places, SiteRow
 from providers.memory.site import connect
 from tests.entry.parts_only import PartsOnly
 
+BASE = "https://tenure.example"
 OFFER = Offer(name="trial", containers=1, cpu_milli=500, memory=2**28, pids=100, storage=2**26, rate=20_000_000,
               egress=2**24, duration=timedelta(hours=24), images=("docker.io/library/alpine:3",))
 
@@ -119,11 +120,11 @@ def public_key() -> str:
     return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() + " holder@laptop"
 
 
-def context(home: Path, clock: Clock, places: int = 200, url: str | None = None) -> Context:
+def context(home: Path, clock: Clock, places: int = 200, url: str | None = None, **chosen: Any) -> Context:
     """A context over a fresh database with one memory site."""
     home.mkdir(parents=True, exist_ok=True)
     keyring = Keyring.new()
-    settings = Settings(base_url="https://tenure.example")
+    settings = Settings(base_url=BASE, **chosen)
     store = Store(url or settings.database_url(home), keyring)
     store.migrate()
     with store.write() as tx:
@@ -162,10 +163,10 @@ def served(ctx: Context, limits: Limits | None = None, room: Callable[[Desk], AP
 
 @contextmanager
 def world(home: Path, limits: Limits | None = None, places: int = 200, url: str | None = None,
-          room: Callable[[Desk], APIRouter] | None = None) -> Iterator[World]:
-    """A whole Tenure with two platforms, one trusted platform, and a token of each role."""
+          room: Callable[[Desk], APIRouter] | None = None, **chosen: Any) -> Iterator[World]:
+    """A whole Tenure with two platforms, one trusted platform, and a token of each role; `chosen` are settings."""
     clock = Clock()
-    ctx = context(home, clock, places, url)
+    ctx = context(home, clock, places, url, **chosen)
     now = clock()
     with ctx.store.write() as tx:
         platform, secret = senders.add(tx, "platform", "codes", None, now)

@@ -22,6 +22,7 @@ from orchestrator.entry.cli import (
     redeem,
     sender,
     serve,
+    session,
     setup,
     site,
     stack,
@@ -41,7 +42,8 @@ app = typer.Typer(
 for part in (setup, redeem, reap, serve, doctor, top):
     part.add_to(app)
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
-                   ("token", token), ("journal", proof.journal), ("certificate", proof.certificate),
+                   ("token", token), ("session", session), ("journal", proof.journal),
+                   ("certificate", proof.certificate),
                    ("holder", proof.holder), ("programme", programme), ("draw", draw),
                    ("contract", contract), ("subsidy", subsidy)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)

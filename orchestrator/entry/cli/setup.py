@@ -24,6 +24,8 @@ SETTINGS = """\
 # stacks: {backend: ""}                                  # Pulumi's state; files in this folder when empty
 # callbacks: {allow: []}                                 # private networks that callbacks may reach (CIDRs)
 # workers: {provision: 4, reclaim: 2, convert: 2}
+# sessions: {longest: PT8H, idle: PT1H}                  # browsers that are signed in
+# oidc: {issuer: ""}                                     # an OpenID provider for operators: see docs/operators.md
 # timezone: Asia/Shanghai
 # journal_checkpoint: ""                                 # better on another disk
 """

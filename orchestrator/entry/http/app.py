@@ -16,6 +16,7 @@ from orchestrator.entry.http import (
     proofs,
     refusals,
     sign_in,
+    sign_in_oidc,
 )
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
@@ -34,7 +35,7 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
-    for room in (hooks, accounts, acts, proofs, claims, contracts, sign_in):
+    for room in (hooks, accounts, acts, proofs, claims, contracts, sign_in, sign_in_oidc):
         app.include_router(room.routes(shared))
     app.include_router(health.routes(shared, meters))
     problems.install(app)

@@ -21,10 +21,12 @@ PATIENCE = 30.0
 
 
 class Lanes:
-    """One lane writes, one reads, one for each site: a site that hangs holds up only its own callers."""
+    """One lane writes, one reads, one asks the OpenID provider, one for each site: who hangs holds up only its own
+    callers."""
 
     def __init__(self, write: int = 8, read: int = 8, site: int = 8) -> None:
         self._write, self._read = anyio.CapacityLimiter(write), anyio.CapacityLimiter(read)
+        self._provider = anyio.CapacityLimiter(4)
         self._per_site, self._sites = site, dict[str, anyio.CapacityLimiter]()
 
     async def write(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -34,6 +36,10 @@ class Lanes:
     async def read(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Work that only reads the store."""
         return await _run(self._read, MOST_WAITING, partial(act, *args, **kwargs))
+
+    async def provider(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Work that asks the OpenID provider."""
+        return await _run(self._provider, MOST_WAITING_FOR_SITE, partial(act, *args, **kwargs))
 
     async def site(self, name: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Work that calls this site. `name` is one of our sites' and never comes from a request."""

@@ -32,7 +32,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("/sign-in")
     async def show(request: Request, lang: Lang = None, then: Next = "/", out: str = "") -> Response:
-        return _page(spoken(request, lang), then, "signed_out" if out else None)
+        return page(desk, spoken(request, lang), then, "signed_out" if out else None)
 
     @router.post("/sign-in")
     async def sign_in(request: Request, raw: RawBody, lang: Lang = None) -> Response:
@@ -41,14 +41,14 @@ def routes(desk: Desk) -> APIRouter:
         then = given.get("next", "/")
         wait = desk.sign_ins.take(request.client.host if request.client else "", time.monotonic())
         if wait:
-            return _page(language, then, "error_later", 429, retry_after=wait)
+            return page(desk, language, then, "error_later", 429, retry_after=wait)
         found = await token_of(desk, given.get("token", "").strip())
         if found is None:
             await desk.lanes.write(desk.refusals.note, desk.ctx, "token_wrong", "sign-in", "unknown")
-            return _page(language, then, "error_token", 401)
+            return page(desk, language, then, "error_token", 401)
         if found.role not in PAGES:
             await desk.lanes.write(desk.refusals.note, desk.ctx, "role_forbidden", "sign-in", of_token(found).actor)
-            return _page(language, then, "error_role", 403, role=found.role)
+            return page(desk, language, then, "error_role", 403, role=found.role)
         return signed_in(desk, await desk.lanes.write(open_session, desk, of_token(found), found), then)
 
     @router.post("/sign-out")
@@ -79,10 +79,13 @@ def signed_in(desk: Desk, plain: str, then: str) -> Response:
     return answer
 
 
-def _page(lang: Language, then: str, told: str | None = None, status: int = 200, *, role: str = "",
-          retry_after: int | None = None) -> Response:
+def page(desk: Desk, lang: Language, then: str, told: str | None = None, status: int = 200, *, role: str = "",
+         retry_after: int | None = None) -> Response:
+    """The sign-in page, telling something."""
+    oidc = desk.ctx.settings.oidc
     headers = dict(sign_in_page.PAGES.headers) | ({"Retry-After": str(retry_after)} if retry_after else {})
-    return HTMLResponse(sign_in_page.render(lang, safe_next(then), told, role), status, headers)
+    return HTMLResponse(sign_in_page.render(lang, safe_next(then), told, role, oidc.name if oidc.issuer else None),
+                        status, headers)
 
 
 def _close(desk: Desk, plain: str, actor: str) -> None:
