@@ -83,6 +83,11 @@ class Oidc(_Part):
         if self.issuer and not (self.client_id and self.roles and "openid" in self.scopes):
             raise ValueError("an issuer needs client_id, roles and the scope openid")
         return self
+class Metering(_Part):
+    """How often sites are asked what was used, and whether they were out."""
+
+    every: Annotated[timedelta, Field(ge=timedelta(minutes=1), le=timedelta(days=7))] = timedelta(hours=1)
+    outages: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = timedelta(minutes=1)
 
 
 class Stack(_Part):
@@ -101,6 +106,7 @@ class Settings(_Part):
     stacks: Stack = Stack()
     callbacks: Callbacks = Callbacks()
     workers: Workers = Workers()
+    metering: Metering = Metering()
     sessions: Sessions = Sessions()
     oidc: Oidc = Oidc()
     timezone: str = "Asia/Shanghai"

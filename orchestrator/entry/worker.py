@@ -1,4 +1,7 @@
-"""The worker: sweep, callbacks and housekeeping in one process, beside the doors or alone. Killing it loses nothing."""
+"""The worker: sweep, callbacks, the sites' rounds and housekeeping in one process, beside the doors or alone.
+
+Killing it loses nothing.
+"""
 
 import threading
 from collections.abc import Callable
@@ -7,6 +10,7 @@ from types import TracebackType
 from orchestrator.flows import housekeeping
 from orchestrator.flows.context import Context
 from orchestrator.flows.notify import Notifier
+from orchestrator.flows.rounds import Rounds
 from orchestrator.flows.sweep import Sweep
 
 PATIENCE = 20.0
@@ -21,8 +25,10 @@ class Worker:
         self._stop = threading.Event()
         self._sweep = Sweep(ctx)
         self._notifier = Notifier(ctx)
+        self._rounds = Rounds(ctx)
         self._threads = [self._thread("sweep", lambda: self._sweep.run(self._stop)),
                          self._thread("notify", lambda: self._notifier.run(self._stop)),
+                         self._thread("rounds", lambda: self._rounds.run(self._stop)),
                          self._thread("housekeeping", lambda: housekeeping.run(ctx, self._stop))]
 
     def start(self) -> None:
@@ -38,7 +44,7 @@ class Worker:
         self._ctx.wake.set()
         for thread in self._threads:
             thread.join()
-        calm = self._sweep.idle(patience) and self._notifier.idle(patience)
+        calm = self._sweep.idle(patience) and self._notifier.idle(patience) and self._rounds.idle(patience)
         self._sweep.__exit__()
         return calm
 

@@ -1,5 +1,6 @@
 """A later (or earlier) end. In the last second the site's answer to `arm` decides, and the database records it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -28,18 +29,28 @@ def extend(ctx: Context, account_id: str, *, to: datetime | None = None, by: tim
         raise RuleError("bad_end", "say either until when or by how much")
     claimed = operate.take(ctx, "extend.claim", account_id)
     with operate.giving_back(ctx, claimed):
-        return _extend(ctx, claimed, to, by, actor, why)
+        before = claimed.account
+        _movable(before)
+        assert before.ends_at is not None
+        end = _end(ctx, before.ends_at, to, by)
+        return move_end(ctx, claimed, end, lambda tx, account: journal.write(
+            tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
+            generation=claimed.generation))
 
 
-def _extend(ctx: Context, claimed: Claimed, to: datetime | None, by: timedelta | None, actor: str,
-            why: str) -> Account:
-    account = claimed.account
+def _movable(account: Account) -> None:
     if account.state not in USABLE or account.ends_at is None:
         raise RuleError("not_usable", f"account {account.id} is {account.state}: only a usable account has an end to"
                                       " move")
     if account.convert_asked or account.reclaim_asked:
         raise RuleError("being_converted", f"account {account.id} is being converted or taken back")
-    end = _end(ctx, account.ends_at, to, by)
+
+
+def move_end(ctx: Context, claimed: Claimed, end: datetime, told: Callable[[Tx, Account], None]) -> Account:
+    """Keep the place, ask the site, save; `told` writes down why, in the transaction that saves. The claim is given
+    back. RuleError: no_capacity, already_fenced."""
+    account = claimed.account
+    assert account.ends_at is not None
     if not _keep_place(ctx, account, end):
         raise RuleError("no_capacity", f"others hold the place of account {account.id} by then")
     try:
@@ -53,7 +64,7 @@ def _extend(ctx: Context, claimed: Claimed, to: datetime | None, by: timedelta |
         commit("extend.save", ctx.store, lambda tx: save_fenced(tx, claimed, answer.at, by_whom, ctx.clock(),
                                                                 f"site:{account.site}"))
         raise RuleError("already_fenced", f"account {account.id} was fenced at its site at {text(answer.at)}")
-    done = commit("extend.save", ctx.store, lambda tx: _save(ctx, tx, claimed, end, actor, why))
+    done = commit("extend.save", ctx.store, lambda tx: _save(ctx, tx, claimed, end, told))
     operate.take_notice_down(ctx, account)
     ctx.wake.set()
     return done
@@ -75,11 +86,9 @@ def _end(ctx: Context, now_ends: datetime, to: datetime | None, by: timedelta | 
     return end
 
 
-def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, actor: str, why: str) -> Account:
-    before = claimed.account
-    account = replace(before, ends_at=end)
+def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, told: Callable[[Tx, Account], None]) -> Account:
+    account = replace(claimed.account, ends_at=end)
     account = replace(account, warned=sum(at <= ctx.clock() for at in account.warnings()))
     accounts.save(tx, account, claimed, release=True)
-    journal.write(tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
-                  generation=claimed.generation)
+    told(tx, account)
     return account

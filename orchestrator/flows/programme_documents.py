@@ -50,6 +50,8 @@ def programme_of(fields: Fields, now: datetime) -> Programme | None:
         "book_ahead": fields.take("book_ahead", span(0, MOST_AHEAD), MOST_AHEAD),
     }
     values |= _gives(fields, values["benefit"]) | _clock(fields, now)
+    if values["benefit"] in (Benefit.TRIAL, Benefit.IN_KIND):
+        values["outage_credit"] = fields.take("outage_credit", span(0, MAX_DURATION), timedelta())
     unit, read = ("yuan", _yuan) if values["benefit"] in (Benefit.CASH, Benefit.SUBSIDY) else ("hours", _hours)
     values |= {limit: _limit(fields, limit, unit, read) for limit in ("pool", "cap")}
     if not fields.close(title, city):

@@ -5,16 +5,16 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.flows import certificate, entitlement
+from orchestrator.flows import certificate, entitlement, metering
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.trouble import Trouble, tried
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.contract import ContractState
 from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from providers.metering import gaps, totals
 from providers.protocol import Leftover, NeedsHuman, Site, only
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,7 @@ def _remove(ctx: Context, claimed: Claimed, site: Site) -> None:
         return
     inventory = dict(record.inventory)
     if "before" not in inventory:
-        inventory |= _inventory(site, account)
-        commit("reclaim.inventory", ctx.store, lambda tx: accounts.keep_inventory(tx, account.id, **inventory))
+        inventory |= _last_look(ctx, site, account, inventory)
     effect("reclaim.destroy", ctx.stacks.destroy, account.id, spec, site)
     only(effect("reclaim.clean", site.clean, [(account.id, claimed.generation)]))
     left = site.leftovers(account.id)
@@ -87,15 +86,20 @@ def _remove(ctx: Context, claimed: Claimed, site: Site) -> None:
     ctx.wake.set()
 
 
-def _inventory(site: Site, account: Account) -> dict[str, Any]:
-    """What is there before anything is removed; the meter is read while it still runs."""
-    since = account.starts_at or account.since
-    used = site.usage(account.id, since)
-    return {
-        "before": [asdict(item) for item in site.leftovers(account.id)],
-        "usage": {"since": text(since), "until": text(used[-1].until if used else since), "amounts": totals(used),
-                  "gaps_seconds": gaps(used).total_seconds(), "storage_bytes": site.stored(account.id)},
-    }
+def _last_look(ctx: Context, site: Site, account: Account, inventory: dict[str, Any]) -> dict[str, Any]:
+    """What is there before anything is removed, and the meters' last reading, kept together or not at all."""
+    used = metering.last(ctx, site, account, inventory)
+    size = tried("stored", site.stored, account.id)
+    stored = None if isinstance(size, Trouble) else size
+    before = [asdict(item) for item in site.leftovers(account.id)]
+
+    def keep(tx: Tx) -> dict[str, Any]:
+        metering.keep(ctx, tx, account, used)
+        found = {"before": before, "usage": metering.summary(ctx, tx, account, inventory, stored)}
+        accounts.keep_inventory(tx, account.id, **found)
+        return found
+
+    return commit("reclaim.inventory", ctx.store, keep)
 
 
 def _not_empty(site: str, left: list[Leftover]) -> NeedsHuman:

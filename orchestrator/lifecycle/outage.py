@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
+
 Span: TypeAlias = tuple[datetime, datetime]
 """[since, until)."""
 
@@ -29,6 +31,9 @@ class Outcome(StrEnum):
     """Others hold its place right after its end. Tried again until its end."""
 
 
+MOVED = frozenset({Outcome.EXTENDED, Outcome.LIMITED})
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
     """The site could not be used in [since, until). `said_by` is `site:<name>` or the operator."""
@@ -46,6 +51,40 @@ class Outage:
     @property
     def span(self) -> Span:
         return self.since, self.until
+
+
+class NotYet(Exception):
+    """Cannot be decided while the account is as it is; asked again later."""
+
+
+def decide(account: Account, *, on_contract: bool, lost: timedelta, limit: timedelta,
+           given: timedelta) -> tuple[Outcome, timedelta]:
+    """What an outage that took `lost` of the lease means, and by how much the end is to move (or the bill to shrink).
+
+    `limit` is the most that the programme gives one account, of which `given` was given. Raises NotYet.
+    """
+    if on_contract:
+        return Outcome.BILL, lost
+    if account.state not in USABLE or account.reclaim_asked:
+        liftable = account.state is State.FENCED and account.fenced_by is FencedBy.OPERATOR
+        if liftable and not account.reclaim_asked:
+            raise NotYet(f"account {account.id} is fenced by an operator")
+        return Outcome.FENCED, timedelta()
+    if account.convert_asked:
+        raise NotYet(f"account {account.id} is being converted")
+    if not limit:
+        return Outcome.NO_CREDIT, timedelta()
+    left = limit - given
+    if left <= timedelta():
+        return Outcome.LIMIT_USED, timedelta()
+    return (Outcome.EXTENDED, lost) if lost <= left else (Outcome.LIMITED, left)
+
+
+def lease_of(account: Account) -> Span | None:
+    """From the opening of logins to the fence, or to the end while there is none."""
+    if account.starts_at is None or account.ends_at is None:
+        return None
+    return account.starts_at, min(account.fenced_at or account.ends_at, account.ends_at)
 
 
 def clip(spans: Iterable[Span], since: datetime, until: datetime) -> list[Span]:

@@ -84,6 +84,9 @@ class Programme:
     book_ahead: timedelta = MOST_AHEAD
     """How far ahead a beginning may be chosen."""
 
+    outage_credit: timedelta = timedelta()
+    """The most by which outages of its site move one account's end."""
+
     @property
     def unit(self) -> str:
         """What amounts of this programme are counted in."""

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, or_, select, update
 
 from orchestrator.lifecycle.outage import Outage, Outcome, Span, clip, length
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
+from orchestrator.store.rows import AccountRecord, record_of
 from orchestrator.store.sql import insert_new, put
 
-__all__ = ["Credit", "Outage", "Outcome", "add", "credit", "credited_seconds", "credits_of", "get", "list_",
-           "made_good", "settle", "unsettled"]
+__all__ = ["Credit", "Outage", "Outcome", "add", "concerned", "credit", "credited_seconds", "credits_of", "get",
+           "last_said_by", "list_", "made_good", "settle", "unsettled"]
 
 _table, _credits = tables.outages, tables.credits
 _GIVEN = frozenset({Outcome.EXTENDED, Outcome.LIMITED, Outcome.BILL})
@@ -54,6 +55,22 @@ def unsettled(tx: Tx, site: str) -> list[Outage]:
     """Those of the site that some account may still be owed for, oldest first."""
     query = select(_table).where(_table.c.site == site, _table.c.settled_at.is_(None))
     return [_outage(row) for row in tx.execute(query.order_by(_table.c.since, _table.c.id))]
+
+
+def last_said_by(tx: Tx, site: str, said_by: str) -> datetime | None:
+    """The end of the last outage that this one told of; None when there is none."""
+    return tx.execute(select(func.max(_table.c.until)).where(
+        _table.c.site == site, _table.c.said_by == said_by)).scalar()
+
+
+def concerned(tx: Tx, outage: Outage, after: str = "", limit: int = 500) -> list[AccountRecord]:
+    """Accounts whose lease the outage may have touched and whose outcome is still open, by id."""
+    of, decided = tables.accounts.c, _credits.c
+    final = select(decided.account).where(decided.outage == outage.id, decided.outcome != Outcome.NO_PLACE.value)
+    query = select(tables.accounts).where(
+        of.site == outage.site, of.id > after, of.starts_at < outage.until, of.ends_at > outage.since,
+        or_(of.fenced_at.is_(None), of.fenced_at > outage.since), of.id.not_in(final))
+    return [record_of(row) for row in tx.execute(query.order_by(of.id).limit(limit))]
 
 
 def settle(tx: Tx, id: str, at: datetime) -> None:

@@ -26,6 +26,7 @@ SETTINGS = """\
 # workers: {provision: 4, reclaim: 2, convert: 2}
 # sessions: {longest: PT8H, idle: PT1H}                  # browsers that are signed in
 # oidc: {issuer: ""}                                     # an OpenID provider for operators: see docs/operators.md
+# metering: {every: PT1H, outages: PT1M}                 # how often sites are asked for usage and for outages
 # timezone: Asia/Shanghai
 # journal_checkpoint: ""                                 # better on another disk
 """

@@ -43,6 +43,6 @@ credits = Table(
 meter_rounds = Table(
     "meter_rounds", metadata,
     Column("site", String, ForeignKey("sites.name"), primary_key=True),
+    Column("what", String, primary_key=True),
     Column("due_at", Instant, nullable=False),
-    Column("outages_since", Instant),
 )

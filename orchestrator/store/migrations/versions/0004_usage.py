@@ -50,8 +50,8 @@ def upgrade() -> None:
     )
     op.create_table('meter_rounds',
     sa.Column('site', sa.String(), nullable=False),
+    sa.Column('what', sa.String(), nullable=False),
     sa.Column('due_at', Instant(), nullable=False),
-    sa.Column('outages_since', Instant(), nullable=True),
     sa.ForeignKeyConstraint(['site'], ['sites.name'], name=op.f('fk_meter_rounds_site')),
-    sa.PrimaryKeyConstraint('site', name=op.f('pk_meter_rounds'))
+    sa.PrimaryKeyConstraint('site', 'what', name=op.f('pk_meter_rounds'))
     )

@@ -1,0 +1,215 @@
+"""Outages of sites, made good: a trial's end moves by what it lost, within its programme's limit; a contract's hours
+are not counted. Each account once for each outage, and each instant once."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from orchestrator.flows import operate
+from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit
+from orchestrator.flows.extend import move_end
+from orchestrator.flows.trouble import Trouble, tried
+from orchestrator.lifecycle import outage as rules
+from orchestrator.lifecycle.account import Account, State
+from orchestrator.lifecycle.contract import ContractState
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.outage import NotYet, Outage, Outcome
+from orchestrator.store import accounts, contracts, journal, outages, programmes, sites
+from orchestrator.store.accounts import AccountRecord, Claimed
+from orchestrator.store.engine import Tx
+from orchestrator.store.errors import Busy
+from orchestrator.store.outages import Credit
+from providers.protocol import SiteError
+
+log = logging.getLogger(__name__)
+
+LONGEST = timedelta(days=90)
+AHEAD = timedelta(seconds=2)
+"""How far a site's clock may be ahead of ours."""
+PAGE = 200
+_SECOND = timedelta(seconds=1)
+_REFUSED = {"no_capacity": Outcome.NO_PLACE, "already_fenced": Outcome.FENCED}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What an outage means for one account now; `outcome` None: it cannot be said yet, and `why`."""
+
+    account: str
+    outcome: Outcome | None
+    seconds: int = 0
+    why: str = ""
+
+
+def add(ctx: Context, site: str, since: datetime, until: datetime, *, actor: str, why: str) -> Outage:
+    """An outage as an operator knows it; told twice it is one. RuleError: not_found, bad_span."""
+    now = ctx.clock()
+    if not since < until <= now or until - since > LONGEST:
+        raise RuleError("bad_span", f"{since.isoformat()} to {until.isoformat()} is no outage: it has an end after its "
+                                    f"beginning, is over, and is not longer than {LONGEST.days} days")
+    made = Outage(_id(site, since, until), site, since, until, actor, why, now)
+
+    def write(tx: Tx) -> None:
+        if sites.get(tx, site) is None:
+            raise RuleError("not_found", f"there is no site {site!r}")
+        _note(tx, made)
+
+    commit("outage.add", ctx.store, write)
+    return made
+
+
+def look(ctx: Context, name: str) -> list[Outage]:
+    """Ask the site when it was out. Answers what was not known. Raises SiteError."""
+    site, said_by, now = ctx.sites.get(name), f"site:{name}", ctx.clock()
+    with ctx.store.read() as tx:
+        since = outages.last_said_by(tx, name, said_by) or now - LONGEST
+    told = [Outage(_id(name, one.since, one.until), name, one.since, one.until, said_by, "by its own heart-beat", now)
+            for one in site.outages(since) if one.since < one.until <= now + AHEAD and one.until > since]
+    if not told:
+        return []
+    return commit("outage.keep", ctx.store, lambda tx: [one for one in told if _note(tx, one)])
+
+
+def _id(site: str, since: datetime, until: datetime) -> str:
+    """The same outage told again is the same row."""
+    return "o" + hashlib.sha256(f"{site} {since.timestamp():.3f} {until.timestamp():.3f}".encode()).hexdigest()[:12]
+
+
+def _note(tx: Tx, outage: Outage) -> bool:
+    new = outages.add(tx, outage)
+    if new:
+        journal.write(tx, "outage.noted", outage.site, outage.said_by, outage.why, outage=outage.id,
+                      since=outage.since, until=outage.until)
+    return new
+
+
+def plan(ctx: Context, outage: Outage) -> list[Decided]:
+    """What `settle` would do now; changes nothing."""
+    return [decided for record in _concerned(ctx, outage) if (decided := _decide(ctx, record.account, outage))]
+
+
+def settle(ctx: Context, site: str) -> list[Decided]:
+    """Make good all outages of the site that are not yet, oldest first. What cannot be decided is asked again."""
+    done: list[Decided] = []
+    with ctx.store.read() as tx:
+        waiting = outages.unsettled(tx, site)
+    for outage in waiting:
+        found = [decided for record in _concerned(ctx, outage) if (decided := _credit(ctx, record.account, outage))]
+        done += found
+        if all(one.outcome not in (None, Outcome.NO_PLACE) for one in found):
+            commit("outage.settle", ctx.store, partial(outages.settle, id=outage.id, at=ctx.clock()))
+    return done
+
+
+def _concerned(ctx: Context, outage: Outage) -> Iterator[AccountRecord]:
+    after = ""
+    while True:
+        with ctx.store.read() as tx:
+            page = outages.concerned(tx, outage, after, PAGE)
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].id
+
+
+def _decide(ctx: Context, account: Account, outage: Outage) -> Decided | None:
+    """None: it has lost nothing by this outage that was not made good already."""
+    lease = rules.lease_of(account)
+    if lease is None:
+        return None
+    with ctx.store.read() as tx:
+        lost = rules.owed(outage.span, lease, outages.made_good(tx, account.id))
+        given = sum(one.seconds for one in outages.credits_of(tx, account.id) if one.outcome in rules.MOVED)
+        limit, on_contract = _limit(tx, account.id), _on_contract(tx, account)
+    if not lost:
+        return None
+    try:
+        outcome, by = rules.decide(account, on_contract=on_contract, lost=lost, limit=limit, given=given * _SECOND)
+    except NotYet as why:
+        return Decided(account.id, None, why=str(why))
+    return Decided(account.id, outcome, -(-by // _SECOND))
+
+
+def _limit(tx: Tx, account: str) -> timedelta:
+    """The most that the account's programme gives; of a cash voucher's, taken off the bill, there is none."""
+    found = [programmes.get(tx, grant.programme) for grant in programmes.granted_to(tx, account)]
+    return max((one.outage_credit for one in found if one is not None), default=timedelta())
+
+
+def _on_contract(tx: Tx, account: Account) -> bool:
+    if account.state is State.CONTRACTED:
+        return True
+    if account.contract is None or account.convert_asked:
+        return False
+    known = contracts.get(tx, account.id, account.contract)
+    return known is not None and known.state in (ContractState.ACTIVE, ContractState.ENDED)
+
+
+def _credit(ctx: Context, account: Account, outage: Outage) -> Decided | None:
+    decided = _decide(ctx, account, outage)
+    if decided is None or decided.outcome is None:
+        return decided
+    if decided.outcome not in rules.MOVED:
+        commit("outage.credit", ctx.store, lambda tx: _write(ctx, tx, outage, decided))
+        return decided
+    moved = tried("outage", _move, ctx, account.id, outage)
+    return Decided(account.id, None, why=moved.error) if isinstance(moved, Trouble) else moved
+
+
+def _move(ctx: Context, account_id: str, outage: Outage) -> Decided:
+    """Move the end, decided anew on the account as claimed. The credit is written with the new end, or not at all."""
+    try:
+        claimed = operate.take(ctx, "outage.claim", account_id)
+    except Busy as busy:
+        return Decided(account_id, None, why=str(busy))
+    try:
+        with operate.giving_back(ctx, claimed):
+            return _move_claimed(ctx, claimed, outage)
+    except RuleError as refused:
+        outcome = _REFUSED.get(refused.code)
+        if outcome is None:
+            raise
+    refusal = Decided(account_id, outcome)
+    commit("outage.credit", ctx.store, lambda tx: _write(ctx, tx, outage, refusal))
+    return refusal
+
+
+def _move_claimed(ctx: Context, claimed: Claimed, outage: Outage) -> Decided:
+    account = claimed.account
+    decided = _decide(ctx, account, outage)
+    if decided is None or decided.outcome not in rules.MOVED or account.ends_at is None:
+        commit("operator.release", ctx.store, lambda tx: accounts.release(tx, claimed))
+        return Decided(account.id, None, why="it has changed meanwhile")
+
+    def told(tx: Tx, moved: Account) -> None:
+        _write(ctx, tx, outage, decided, before=account.ends_at, ends_at=moved.ends_at, generation=claimed.generation)
+
+    move_end(ctx, claimed, account.ends_at + decided.seconds * _SECOND, told)
+    return decided
+
+
+def _write(ctx: Context, tx: Tx, outage: Outage, decided: Decided, **facts: Any) -> None:
+    assert decided.outcome is not None
+    if outages.credit(tx, Credit(decided.account, outage.id, decided.seconds, decided.outcome, ctx.clock())):
+        journal.write(tx, "account.credited", decided.account, outage.said_by, outage.why, outage=outage.id,
+                      outcome=decided.outcome.value, seconds=decided.seconds, **facts)
+
+
+def report(ctx: Context, site: str | None = None) -> list[tuple[Outage, list[Credit]]]:
+    """Outages, newest first, each with what it meant for its accounts."""
+    with ctx.store.read() as tx:
+        return [(one, outages.credits_of(tx, outage=one.id)) for one in outages.list_(tx, site)]
+
+
+def swept(ctx: Context, site: str) -> None:
+    """One look at a site and what follows from it. A site that does not answer is asked again in the next round."""
+    try:
+        look(ctx, site)
+    except SiteError as error:
+        log.info("site %s: outages: %s", site, error)
+    settle(ctx, site)

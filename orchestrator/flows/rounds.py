@@ -1,0 +1,75 @@
+"""Rounds of the sites beside the sweep: meters, outages. Each site has lanes of its own, apart from the sweep's: one
+that answers slowly holds up no fence and no other site."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from orchestrator.flows import metering, outages
+from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit
+from orchestrator.flows.lanes import Lanes
+from orchestrator.store import rounds
+from orchestrator.store.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=1)
+LEASE = timedelta(minutes=30)
+"""A worker that died in a round leaves it to others after so long."""
+SOON = timedelta(minutes=1)
+"""When a site that did not answer is asked again."""
+USAGE, OUTAGES = "usage", "outages"
+
+Lane = tuple[str, str]
+"""Site, and kind of round: a long reading does not keep a site's outages waiting."""
+
+
+class Rounds:
+    """One worker's rounds. Many workers share them: each round is made by one."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._kinds = {USAGE: ctx.settings.metering.every, OUTAGES: ctx.settings.metering.outages}
+        self._lanes: Lanes[Lane, str] = Lanes(self._round, self._drop)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop."""
+        while not stop.wait(EVERY.total_seconds()):
+            try:
+                self.tick()
+            except StoreError as error:
+                log.warning("the database does not answer, meters wait: %s", error)
+            except Exception:
+                log.exception("rounds")
+
+    def tick(self) -> int:
+        """Hand out what is due; answers how many rounds that are."""
+        now = self._ctx.clock()
+        with self._ctx.store.read() as tx:
+            if not rounds.due(tx, self._kinds, now):
+                return 0
+        taken = commit("meter.claim", self._ctx.store, lambda tx: rounds.claim(tx, self._kinds, now, LEASE))
+        for site, what in taken:
+            if not self._lanes.waiting((site, what)):
+                self._lanes.put((site, what), [what])
+        return len(taken)
+
+    def idle(self, timeout: float | None = None) -> bool:
+        """Wait until no round runs."""
+        return self._lanes.idle(timeout)
+
+    def _round(self, lane: Lane, _: Sequence[str]) -> bool:
+        site, what = lane
+        pause = self._kinds[what]
+        if what == OUTAGES:
+            outages.swept(self._ctx, site)
+        elif metering.read_site(self._ctx, site).down:
+            pause = min(SOON, pause)
+        at = self._ctx.clock() + pause
+        commit("meter.done", self._ctx.store, lambda tx: rounds.again(tx, site, what, at))
+        return False
+
+    def _drop(self, lane: Lane, _: Sequence[str]) -> None:
+        """Nothing: it is due again."""
