@@ -6,6 +6,7 @@ import hmac
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from orchestrator.flows import contract_paper, placement
 from orchestrator.flows.context import Context
@@ -13,8 +14,10 @@ from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.effects import commit
 from orchestrator.lifecycle import money, price, times
 from orchestrator.lifecycle.account import Account, FencedBy, State
+from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.paper import Paper, PaperState, stage, terms_of
+from orchestrator.lifecycle.offer import Offer
+from orchestrator.lifecycle.paper import Paper, PaperState, open_terms, stage, terms_of
 from orchestrator.lifecycle.price import Prices
 from orchestrator.lifecycle.programme import YUAN
 from orchestrator.store import accounts, contracts, holders, journal, ledger, papers, price_lists
@@ -73,16 +76,16 @@ def may_wish(account: Account, now: datetime) -> None:
         raise RuleError("too_late", f"account {account.id} is {account.state}: a contract is asked for before the end")
 
 
-def draft(ctx: Context, account_id: str, customer_class: str, ends_at: datetime, *, actor: str,
+def draft(ctx: Context, account_id: str, customer_class: str, ends_at: datetime | None, *, actor: str,
           prices: str | None = None, offer: str | None = None, contract: str | None = None) -> Paper:
-    """A contract with its price and its document, to be signed at its link. A wish of the holder's, and an earlier
-    draft, make way for it.
+    """A contract with its price and its document, to be signed at its link. `ends_at` None: open, with what an hour
+    costs. A wish of the holder's, and an earlier draft, make way for it.
 
     RuleError: not_found, too_late, prices_unknown, class_unknown, price_missing, offer_unknown, bad_end,
     contract_known, holder_erased.
     """
-    return commit("contract.draft", ctx.store, lambda tx: _draft(ctx, tx, account_id, customer_class, ends_at, actor,
-                                                                  prices, offer, contract))
+    return commit("contract.draft", ctx.store, lambda tx: _draft(
+        ctx, tx, account_id, customer_class, ends_at or OPEN_END, actor, prices, offer, contract))
 
 
 def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: datetime, actor: str,
@@ -93,12 +96,11 @@ def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: 
         raise RuleError("too_late", f"account {account_id} is {account.state}: there is nothing to convert")
     offer = placement.offer_named(tx, offer_name or account.offer.name)
     listed = _prices(tx, prices)
-    quote = price.quote(listed, offer, customer_class, ends_at - now)
+    terms = _terms(listed, offer, customer_class, ends_at, now)
     holder = holders.get(tx, accounts.record(tx, account_id).holder)
     if holder is None:
         raise RuleError("holder_erased", f"account {account_id}: its holder was erased; nobody is there to sign")
-    made = Paper(contract or _new_id(tx, account_id), account_id, offer.name, ends_at, PaperState.DRAFT, now,
-                 terms_of(listed.name, quote, now))
+    made = Paper(contract or _new_id(tx, account_id), account_id, offer.name, ends_at, PaperState.DRAFT, now, terms)
     document = contract_paper.render(made, holder, offer, account.site, times.zone(ctx.settings.timezone))
     made = replace(made, digest=hashlib.sha256(document).hexdigest())
     for earlier in papers.list_(tx, account=account_id, open_only=True):
@@ -106,8 +108,14 @@ def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: 
     if not papers.add(tx, made, document):
         raise RuleError("contract_known", f"there is a contract {made.id!r} already")
     journal.write(tx, "contract.drafted", account_id, actor, contract=made.id, document=made.digest,
-                  price=str(quote.price), customer_class=customer_class, ends_at=ends_at)
+                  price=str(made.price), customer_class=customer_class, ends_at=ends_at)
     return made
+
+
+def _terms(listed: Prices, offer: Offer, customer_class: str, ends_at: datetime, now: datetime) -> dict[str, Any]:
+    if ends_at >= OPEN_END:
+        return open_terms(listed.name, price.hourly(listed, offer, customer_class), now)
+    return terms_of(listed.name, price.quote(listed, offer, customer_class, ends_at - now), now)
 
 
 def sign(ctx: Context, paper_id: str, digest: str, *, actor: str) -> Paper:

@@ -30,19 +30,23 @@ def render(paper: Paper, holder: Holder, offer: Offer, site: str, where: tzinfo)
         paper=paper, holder=holder, offer=offer, site=site, terms=shown(paper.terms), memory=show_size(offer.memory),
         storage=show_size(offer.storage), rate=show_rate(offer.rate), egress=show_size(offer.egress),
         cores=f"{offer.cpu_milli / 1000:g}", begins=_date(datetime.fromisoformat(paper.terms["begins_at"]), where),
-        ends=_date(paper.ends_at, where), style=(FOLDER / "contract.css").read_text("utf-8"))
+        ends=None if paper.open else _date(paper.ends_at, where), style=(FOLDER / "contract.css").read_text("utf-8"))
     return page.encode()
 
 
 def shown(terms: dict[str, Any]) -> dict[str, Any]:
-    """The price as people read it."""
+    """The price as people read it; that of an hour, which is not rounded to the fen, with four places."""
+    is_open = "hourly" in terms
+    places = 4 if is_open else 2
     return {
-        **terms, "hours": f"{Decimal(terms['hours']):,.2f}", "base": f"{Decimal(terms['base']):,.2f}",
-        "price": f"{Decimal(terms['price']):,.2f}", "class_discount": _percent(terms["class_discount"]),
-        "long_discount": _percent(terms["long_discount"]),
+        **terms, "open": is_open, "hours": None if is_open else f"{Decimal(terms['hours']):,.2f}",
+        "base": f"{Decimal(terms['hourly_base' if is_open else 'base']):,.{places}f}",
+        "price": f"{Decimal(terms['hourly' if is_open else 'price']):,.{places}f}",
+        "class_discount": _percent(terms["class_discount"]), "long_discount": _percent(terms["long_discount"]),
+        "metered": any(line.get("metered") for line in terms["lines"]),
         "lines": [{"resource": line["resource"], "units": f"{Decimal(line['units']):,.2f}",
-                   "per_hour": f"{money.to_fen(Decimal(line['per_hour'])):,.2f}",
-                   "amount": f"{Decimal(line['amount']):,.2f}"} for line in terms["lines"]]}
+                   "per_hour": f"{money.to_fen(Decimal(line['per_hour'])):,.2f}", "metered": line.get("metered", False),
+                   "amount": f"{Decimal(line['amount']):,.{places}f}"} for line in terms["lines"]]}
 
 
 def _percent(share: str) -> str:

@@ -165,7 +165,7 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, contract: Contract, offer: Off
     account = replace(claimed.account.move(State.CONTRACTED, at=ctx.clock()), offer=offer, ends_at=contract.ends_at,
                       convert_asked=False, warned=0)
     accounts.save(tx, account, claimed, release=True)
-    contracts.save(tx, replace(contract, state=ContractState.ACTIVE))
+    contracts.save(tx, replace(contract, state=ContractState.ACTIVE, begun_at=ctx.clock()))
     journal.write(tx, "account.converted", account.id, f"worker:{ctx.worker}", contract=contract.id,
                   generation=claimed.generation, ends_at=contract.ends_at)
     outbox.put(tx, claimed.sender, "account.converted", account.id, facts(account))

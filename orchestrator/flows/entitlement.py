@@ -13,7 +13,7 @@ from orchestrator.flows import placement
 from orchestrator.flows.context import Context
 from orchestrator.lifecycle import booking, periods, times
 from orchestrator.lifecycle import programme as rules
-from orchestrator.lifecycle.account import Account
+from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.contract import ContractState
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
@@ -92,7 +92,7 @@ def _billed(tx: Tx, sender: Sender, request: "Redeem", programme: Programme, gra
 
 def _contracted(tx: Tx, account: Account) -> bool:
     known = contracts.get(tx, account.id, account.contract) if account.contract else None
-    return known is not None and known.state in (ContractState.PENDING, ContractState.ACCEPTED, ContractState.ACTIVE)
+    return (known is not None and known.state is not ContractState.REFUSED and account.state is not State.RECLAIMED)
 
 
 def offer_of(tx: Tx, under: Under) -> Offer:

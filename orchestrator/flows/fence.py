@@ -12,7 +12,7 @@ from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.trouble import Trouble, mark, tried, trouble
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
-from orchestrator.store import accounts, journal, outbox
+from orchestrator.store import accounts, contracts, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict
@@ -113,6 +113,8 @@ def save(tx: Tx, claimed: Claimed, at: datetime, by: FencedBy, now: datetime, ac
     """Write down that the site has fenced this account, and tell the sender the first time."""
     account = fenced(claimed.account, at, by, now)
     accounts.save(tx, account, claimed, release=True)
+    if by is FencedBy.END:
+        contracts.end(tx, account, now)
     journal.write(tx, "account.fenced", account.id, actor, why, by=by.value, fenced_at=at,
                   generation=claimed.generation)
     if claimed.account.state in USABLE:

@@ -127,15 +127,19 @@ def prices_of(fields: Fields) -> Prices | None:
     classes = fields.need("classes", table(_percent))
     long_term = tuple(_term(Fields(fields.source, node, path)) for node, path in
                       items(fields.source, fields.node_of("long_term"), fields.at("long_term")))
+    metered = fields.take("metered", many(text), ())
     if not fields.close(base):
         return None
+    unknown = sorted(set(metered) - {*found, *chips})
+    if unknown:
+        fields.wrong(fields.line("metered"), "metered", f"{unknown[0]} has no price in `base`")
     strange = sorted(set(classes) - set(CLASSES))
     if strange:
         fields.wrong(fields.line("classes"), "classes", f"{strange[0]} is not one of {', '.join(CLASSES)}")
     terms = tuple(term for term in long_term if term is not None)
-    if strange or len(terms) != len(long_term):
+    if unknown or strange or len(terms) != len(long_term):
         return None
-    return Prices(called, chips=chips, classes=classes, long_term=terms, **found)
+    return Prices(called, chips=chips, classes=classes, long_term=terms, metered=metered, **found)
 
 
 def _term(fields: Fields) -> tuple[timedelta, Decimal] | None:

@@ -1,7 +1,7 @@
 """Reclaim (回收): everything is removed and shown to be gone. Only an empty answer from every listing ends it."""
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,6 @@ from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.trouble import Trouble, tried
 from orchestrator.lifecycle.account import Account, State
-from orchestrator.lifecycle.contract import ContractState
 from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
@@ -120,14 +119,8 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], sit
     if never_usable:
         entitlement.restore(tx, account.id, now)
     if account.contract is not None:
-        _end_contract(tx, account)
+        contracts.end(tx, account, now)
     journal.write(tx, "account.reclaimed", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
                   voucher_restored=never_usable)
     outbox.put(tx, claimed.sender, "account.reclaimed", account.id,
                {**facts(account), "reclaimed_at": text(now), "voucher_restored": never_usable})
-
-
-def _end_contract(tx: Tx, account: Account) -> None:
-    for contract in contracts.for_account(tx, account.id):
-        if contract.id == account.contract and contract.state is ContractState.ACTIVE:
-            contracts.save(tx, replace(contract, state=ContractState.ENDED))

@@ -1,5 +1,6 @@
 """A contract's paper: wished for, drafted, signed. Once signed, the conversion tells how it goes on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -8,7 +9,7 @@ from typing import Any
 
 from orchestrator.lifecycle import price
 from orchestrator.lifecycle.account import State
-from orchestrator.lifecycle.contract import ContractState
+from orchestrator.lifecycle.contract import OPEN_END, ContractState
 from orchestrator.lifecycle.errors import IllegalMove
 
 
@@ -50,9 +51,14 @@ class Paper:
         return replace(self, state=to)
 
     @property
+    def open(self) -> bool:
+        """Whether it has no end of its own: then its terms say what an hour costs."""
+        return self.ends_at >= OPEN_END
+
+    @property
     def price(self) -> Decimal:
-        """What the contract costs, before any cash voucher."""
-        return Decimal(self.terms["price"])
+        """What the contract costs, before any cash voucher; an hour of it when it is open."""
+        return Decimal(self.terms["hourly" if self.open else "price"])
 
 
 def stage(paper: Paper, conversion: ContractState | None, account: State) -> str:
@@ -74,5 +80,17 @@ def terms_of(prices: str, quote: price.Quote, begins_at: datetime) -> dict[str, 
         "prices": prices, "begins_at": begins_at.isoformat(), "hours": str(quote.hours), "base": str(quote.base),
         "class": quote.customer_class, "class_discount": str(quote.class_discount),
         "long_discount": str(quote.long_discount), "price": str(quote.price), "floored": quote.floored,
-        "lines": [{"resource": line.resource, "units": str(line.units), "per_hour": str(line.per_hour),
-                   "amount": str(line.amount)} for line in quote.lines]}
+        "lines": _lines(quote.lines)}
+
+
+def open_terms(prices: str, hourly: price.Hourly, begins_at: datetime) -> dict[str, Any]:
+    """The same of an open contract: what an hour costs."""
+    return {
+        "prices": prices, "begins_at": begins_at.isoformat(), "hourly_base": str(hourly.base),
+        "class": hourly.customer_class, "class_discount": str(hourly.class_discount), "long_discount": "0",
+        "hourly": str(hourly.price), "floored": hourly.floored, "lines": _lines(hourly.lines)}
+
+
+def _lines(lines: Sequence[price.PriceLine]) -> list[dict[str, Any]]:
+    return [{"resource": line.resource, "units": str(line.units), "per_hour": str(line.per_hour),
+             "amount": str(line.amount)} | ({"metered": True} if line.metered else {}) for line in lines]

@@ -1,7 +1,12 @@
 """The periods that pools and caps count in: civil days, Monday to Sunday for a week."""
 
-from datetime import datetime, tzinfo
+import re
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
+
+from orchestrator.lifecycle.errors import RuleError
+
+_MONTH = re.compile(r"(20[0-9]{2}|2[1-9][0-9]{2})-(0[1-9]|1[0-2])")
 
 
 class Period(StrEnum):
@@ -24,3 +29,23 @@ def named(per: Period, at: datetime, where: tzinfo) -> str:
             return f"{civil:%Y}"
         case _:
             return "ever"
+
+
+def month(called: str, where: tzinfo) -> tuple[datetime, datetime]:
+    """The first instant of a civil month and that of the next, in UTC. RuleError `bad_month`."""
+    match = _MONTH.fullmatch(called)
+    if match is None:
+        raise RuleError("bad_month", f"{called!r} is not a month: write 2026-11")
+    year, number = int(match[1]), int(match[2])
+    first = datetime(year, number, 1, tzinfo=where)
+    after = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=where)
+    return first.astimezone(UTC), after.astimezone(UTC)
+
+
+def months(since: datetime, until: datetime, where: tzinfo) -> list[str]:
+    """The civil months that [since, until) touches, first to last."""
+    found, at = [], since
+    while at < until:
+        found.append(named(Period.MONTH, at, where))
+        at = month(found[-1], where)[1]
+    return found

@@ -28,16 +28,20 @@ class Prices:
     """The discount of each customer class: 0.20 is 20 % off."""
     long_term: tuple[tuple[timedelta, Decimal], ...] = ()
     """A further discount for contracts of at least so long; the longest that fits counts."""
+    metered: tuple[str, ...] = ()
+    """Resources that are billed by what the meter counted, at most as reserved; all others as reserved."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceLine:
-    """So many units of a resource, at so much an hour each, for all of the contract's hours."""
+    """So many units of a resource, at so much an hour each. `amount` is for all of the contract's hours; of an open
+    contract for one hour, exactly."""
 
     resource: str
     units: Decimal
     per_hour: Decimal
     amount: Decimal
+    metered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +58,46 @@ class Quote:
     floored: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Hourly:
+    """What an hour of an open contract costs, not rounded: the bills of its months are."""
+
+    lines: tuple[PriceLine, ...]
+    base: Decimal
+    customer_class: str
+    class_discount: Decimal
+    price: Decimal
+    floored: bool
+
+
 def quote(prices: Prices, offer: Offer, customer_class: str, length: timedelta) -> Quote:
     """The price of an offer for so long. RuleError: class_unknown, price_missing, bad_end."""
-    if customer_class not in prices.classes:
-        raise RuleError("class_unknown", f"price list {prices.name}: customer class {customer_class!r} is not one of "
-                                         f"{', '.join(sorted(prices.classes))}")
+    of_class = _of_class(prices, customer_class)
     if length <= timedelta():
         raise RuleError("bad_end", "the contract would end before it begins")
-    hours = Decimal(length // timedelta(seconds=1)) / 3600
-    lines = tuple(PriceLine(name, units, each, money.to_fen(units * each * hours))
+    seconds = length // timedelta(seconds=1)
+    lines = tuple(PriceLine(name, units, each, for_seconds(units * each, seconds), name in prices.metered)
                   for name, units, each in _resources(prices, offer))
     base = sum((line.amount for line in lines), money.ZERO)
-    of_class, of_term = prices.classes[customer_class], _long(prices, length)
+    of_term = _long(prices, length)
     price, floored = discounted(base, of_class, of_term)
-    return Quote(hours, lines, base, customer_class, of_class, of_term, price, floored)
+    return Quote(Decimal(seconds) / 3600, lines, base, customer_class, of_class, of_term, price, floored)
+
+
+def hourly(prices: Prices, offer: Offer, customer_class: str) -> Hourly:
+    """What an open contract costs an hour; nobody is bound for long, so there is no discount for it. RuleError:
+    class_unknown, price_missing."""
+    of_class = _of_class(prices, customer_class)
+    lines = tuple(PriceLine(name, units, each, units * each, name in prices.metered)
+                  for name, units, each in _resources(prices, offer))
+    base = sum((line.amount for line in lines), Decimal(0))
+    price = base * (1 - of_class)
+    return Hourly(lines, base, customer_class, of_class, max(price, base * FLOOR), price < base * FLOOR)
+
+
+def for_seconds(an_hour: Decimal, seconds: int) -> Decimal:
+    """So much an hour, for so many seconds, half-up to the fen; the hours themselves are never rounded."""
+    return money.to_fen(an_hour * seconds / 3600)
 
 
 def discounted(base: Decimal, *discounts: Decimal) -> tuple[Decimal, bool]:
@@ -76,14 +106,25 @@ def discounted(base: Decimal, *discounts: Decimal) -> tuple[Decimal, bool]:
     price = base
     for discount in discounts:
         price *= 1 - discount
-    floor = (base * FLOOR).quantize(money.FEN, rounding=ROUND_CEILING)
-    return max(money.to_fen(price), floor), price < base * FLOOR
+    return max(money.to_fen(price), floor_of(base)), price < base * FLOOR
+
+
+def floor_of(base: Decimal) -> Decimal:
+    """The least that may be asked for it, in whole fen."""
+    return (base * FLOOR).quantize(money.FEN, rounding=ROUND_CEILING)
 
 
 def after_vouchers(price: Decimal, vouchers: Decimal) -> tuple[Decimal, Decimal]:
     """What is left to pay and what the cash vouchers took off it; they never pay more than the price."""
     taken = min(price, vouchers)
     return price - taken, taken
+
+
+def _of_class(prices: Prices, customer_class: str) -> Decimal:
+    if customer_class not in prices.classes:
+        raise RuleError("class_unknown", f"price list {prices.name}: customer class {customer_class!r} is not one of "
+                                         f"{', '.join(sorted(prices.classes))}")
+    return prices.classes[customer_class]
 
 
 def _resources(prices: Prices, offer: Offer) -> list[tuple[str, Decimal, Decimal]]:

@@ -1,10 +1,12 @@
 """Contracts of accounts. A contract's id is its sender's and is unique within the account."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select, update
 
+from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.contract import Contract, ContractState
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -39,8 +41,16 @@ def for_account(tx: Tx, account: str) -> list[Contract]:
 def save(tx: Tx, contract: Contract) -> None:
     """Write its state. NotFound."""
     if tx.execute(update(_table).where(_table.c.account == contract.account, _table.c.id == contract.id)
-                  .values(state=contract.state.value, ends_at=contract.ends_at).returning(_table.c.id)).first() is None:
+                  .values(state=contract.state.value, ends_at=contract.ends_at, begun_at=contract.begun_at,
+                          ended_at=contract.ended_at).returning(_table.c.id)).first() is None:
         raise NotFound(f"account {contract.account}: there is no contract {contract.id!r}")
+
+
+def end(tx: Tx, account: Account, now: datetime) -> None:
+    """The account was fenced at its end, or is gone: its contract in force is over. Done already: nothing changes."""
+    known = get(tx, account.id, account.contract) if account.contract else None
+    if known is not None and known.state is ContractState.ACTIVE:
+        save(tx, known.end(account, now))
 
 
 def _contract(row: Row[Any]) -> Contract:

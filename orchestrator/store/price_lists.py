@@ -20,7 +20,8 @@ def put(tx: Tx, prices: Prices) -> None:
     put_row(tx, _table, {"name": prices.name, "prices": {
         "cpu": str(prices.cpu), "memory": str(prices.memory), "storage": str(prices.storage),
         "chips": _text(prices.chips), "classes": _text(prices.classes),
-        "long_term": [[least.total_seconds(), str(discount)] for least, discount in prices.long_term]}})
+        "long_term": [[least.total_seconds(), str(discount)] for least, discount in prices.long_term],
+        "metered": list(prices.metered)}})
 
 
 def get(tx: Tx, name: str) -> Prices | None:
@@ -42,4 +43,5 @@ def _prices(name: str, plain: Mapping[str, Any]) -> Prices:
     return Prices(name, Decimal(plain["cpu"]), Decimal(plain["memory"]), Decimal(plain["storage"]),
                   {chip: Decimal(each) for chip, each in plain["chips"].items()},
                   {one: Decimal(discount) for one, discount in plain["classes"].items()},
-                  tuple((timedelta(seconds=least), Decimal(discount)) for least, discount in plain["long_term"]))
+                  tuple((timedelta(seconds=least), Decimal(discount)) for least, discount in plain["long_term"]),
+                  tuple(plain.get("metered", ())))

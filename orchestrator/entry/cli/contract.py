@@ -24,7 +24,7 @@ Id = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id."
 def draft(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account that is to be converted.")],
     customer_class: Annotated[str, typer.Option("--class", help="The customer class, A to E.")],
-    until: Annotated[str, typer.Option(help="The contract's end: a time, or +90d.")],
+    until: Annotated[str, typer.Option(help="The contract's end: a time, +90d, or `open`: priced by the hour.")],
     prices: Annotated[str | None, typer.Option(help="The price list; the only one if left out.")] = None,
     offer: Annotated[str | None, typer.Option(help="What it gets from then on; its present offer if left out.")] = None,
     id: Annotated[str | None, typer.Option(help="The contract's id; made up if left out.")] = None,
@@ -34,13 +34,14 @@ def draft(
     from orchestrator.flows import contract as flow
 
     with opened() as ctx:
-        made = flow.draft(ctx, account, customer_class, output.when(until, ctx.clock()), actor=actor(), prices=prices,
-                          offer=offer, contract=id)
+        made = flow.draft(ctx, account, customer_class, None if until == "open" else output.when(until, ctx.clock()),
+                          actor=actor(), prices=prices, offer=offer, contract=id)
         link = flow.signing_url(ctx, made.id)
     terms = made.terms
-    output.answer(json, {"contract": made.id, "account": account, "ends_at": made.ends_at, "price": terms["price"],
+    output.answer(json, {"contract": made.id, "account": account, "ends_at": made.ends_at, "price": str(made.price),
                          "terms": terms, "document": made.digest, "signing_url": link},
-                  f"contract {made.id}: {made.price:,.2f} yuan until {output.shown(made.ends_at)}"
+                  f"contract {made.id}: " + (f"{made.price:,.4f} yuan an hour" if made.open else
+                                             f"{made.price:,.2f} yuan until {output.shown(made.ends_at)}")
                   + (" (held up at 30 % of the base price)" if terms["floored"] else ""), f"signing link: {link}")
 
 
@@ -66,9 +67,10 @@ def show(id: Id, json: Json = False) -> None:
         paper = _named(tx, id)
         more: dict[str, Any] = {"offer": paper.offer, "document": paper.digest, "signed_by": paper.signed_by}
         if paper.terms:
+            more |= paper.terms | {"signing_url": flow.signing_url(ctx, paper.id)}
+        if paper.terms and not paper.open:
             payable, taken = price.after_vouchers(paper.price, flow.vouchers_of(tx, paper.account))
-            more |= paper.terms | {"vouchers": str(taken), "payable": str(payable),
-                                   "signing_url": flow.signing_url(ctx, paper.id)}
+            more |= {"vouchers": str(taken), "payable": str(payable)}
         output.facts(json, _row(tx, paper) | more)
 
 
@@ -125,5 +127,5 @@ def _row(tx: "Tx", paper: "Paper") -> dict[str, Any]:
     from orchestrator.flows import contract as flow
 
     return {"contract": paper.id, "account": paper.account, "stage": flow.stage_of(tx, paper),
-            "price": paper.terms.get("price"), "ends_at": paper.ends_at, "made_at": paper.made_at,
+            "price": str(paper.price) if paper.terms else None, "ends_at": paper.ends_at, "made_at": paper.made_at,
             "signed_at": paper.signed_at}

@@ -33,9 +33,12 @@ def render(found: Shown | None, lang: Language, path: str, zone: str, error: str
     """The page; without a paper, the one that says the link is not known. `error` is a key of the texts."""
     fields: dict[str, object] = {"paper": None}
     if found is not None:
-        payable, taken = price.after_vouchers(found.paper.price, found.vouchers)
+        taken, payable = Decimal(0), found.paper.price
+        if not found.paper.open:
+            payable, taken = price.after_vouchers(found.paper.price, found.vouchers)
         fields = {"paper": found.paper, "stage": found.stage, "terms": shown(found.paper.terms), "path": path,
                   "action": f"{path}?lang={lang}", "taken": f"{taken:,.2f}" if taken else None,
                   "payable": f"{payable:,.2f}",
-                  "ends": f"{found.paper.ends_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"}
+                  "ends": PAGES.texts[lang]["open_end"] if found.paper.open
+                  else f"{found.paper.ends_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"}
     return PAGES.render("sign.html.j2", lang, error=PAGES.texts[lang][error] if error else None, **fields)

@@ -1,6 +1,7 @@
 """All tables. Accounts, redemptions and the journal lose no rows; personal data is in `holders` alone."""
 
 from orchestrator.store.tables.base import metadata
+from orchestrator.store.tables.bills import bills
 from orchestrator.store.tables.records import journal, keys, outbox, tokens
 from orchestrator.store.tables.sessions import sessions
 from orchestrator.store.tables.sums import (
@@ -28,8 +29,8 @@ from orchestrator.store.tables.tenancies import (
 from orchestrator.store.tables.usage import credits, meter_rounds, outages, usage
 
 __all__ = [
-    "accounts", "balances", "certificates", "claims", "contracts", "credits", "draw_entries", "draws", "grants",
-    "holders", "holds", "journal", "keys", "metadata", "meter_rounds", "offers", "outages", "outbox", "papers",
-    "places", "postings", "prices", "programmes", "redemptions", "senders", "sessions", "sites", "subsidies",
-    "tokens", "usage", "vouchers",
+    "accounts", "balances", "bills", "certificates", "claims", "contracts", "credits", "draw_entries", "draws",
+    "grants", "holders", "holds", "journal", "keys", "metadata", "meter_rounds", "offers", "outages", "outbox",
+    "papers", "places", "postings", "prices", "programmes", "redemptions", "senders", "sessions", "sites",
+    "subsidies", "tokens", "usage", "vouchers",
 ]

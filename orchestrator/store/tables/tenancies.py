@@ -103,6 +103,8 @@ contracts = Table(
     Column("ends_at", Instant, nullable=False),
     Column("document", String, nullable=False),
     Column("state", String, nullable=False),
+    Column("begun_at", Instant),
+    Column("ended_at", Instant),
 )
 
 claims = Table(
