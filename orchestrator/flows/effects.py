@@ -36,6 +36,7 @@ NAMES: frozenset[str] = frozenset({
     "sweep.claim", "sweep.renew", "sweep.give_back", "keep.seal", "keep.expire", "keep.key",
     "notify.claim", "notify.send", "notify.save",
     "orphans.fence", "orphans.clean", "orphans.journal",
+    "bill.close",
     "apply.commit",
     "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
     "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orchestrator.flows import entitlement
+from orchestrator.flows.cells import safe
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.lifecycle import money, times
@@ -110,13 +111,8 @@ def export(ctx: Context, name: str | None) -> str:
     writer.writerow(COLUMNS)
     for one in found:
         seen = one.evidence
-        writer.writerow([_plain(cell) for cell in (
+        writer.writerow([safe(cell) for cell in (
             one.payment, one.programme, seen["entity"], times.show(one.at, where), f"{one.paid:.2f}", seen["share"],
             f"{one.amount:.2f}", "yes" if seen["capped"] else "no", seen["contract"], seen["contract_sha256"],
             seen["receipt_sha256"], " ".join(seen["attested"]), seen["decided_at"], seen["decided_by"])])
     return out.getvalue()
-
-
-def _plain(cell: str) -> str:
-    """No cell is a formula for whoever opens it in a spreadsheet."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -23,6 +23,7 @@ from orchestrator.lifecycle.bill import (
     spans,
     whole_seconds,
 )
+from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.paper import terms_of
 from orchestrator.lifecycle.periods import month, months
 from orchestrator.lifecycle.price import Prices
@@ -130,7 +131,7 @@ def test_hours_in_a_row_are_one_span() -> None:
 @pytest.mark.parametrize("called", ["2026-13", "2026-1", "26-11", "2026-11-01", "", "１９26-11", "1999-01"])
 def test_what_is_no_month_is_refused(called: str) -> None:
     """With how to write one."""
-    with pytest.raises(price.RuleError) as caught:
+    with pytest.raises(RuleError) as caught:
         month(called, zone())
     assert caught.value.code == "bad_month"
 
@@ -151,7 +152,7 @@ def bills(of: Terms, begun: datetime, until: datetime, credited: int = 0) -> lis
     return parts
 
 
-BEGINNINGS = st.datetimes(datetime(2026, 1, 1), datetime(2028, 12, 31), timezones=st.just(UTC))
+BEGINNINGS = st.integers(0, 3 * 365 * 86_400_000).map(lambda ms: BEGUN + timedelta(milliseconds=ms))
 
 
 @given(BEGINNINGS, st.integers(1, 400 * 86400), st.sampled_from("ABDE"), st.integers(10, 64_000))
@@ -162,7 +163,7 @@ def test_all_bills_come_to_the_quote(begun: datetime, seconds: int, customer: st
     parts = bills(of, begun, begun + timedelta(seconds=seconds))
     over = sum(part.price for part in parts) - quoted.price
     assert sum(part.seconds for part in parts) == seconds
-    assert 0 <= over < Decimal("0.01") * len(parts) if over else True
+    assert over == 0 or 0 < over < Decimal("0.01") * len(parts)
     if not any(line.rule is Rule.FLOOR for part in parts for line in part.lines) and quoted.price > Decimal("100"):
         assert over == 0
 

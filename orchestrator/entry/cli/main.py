@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.entry.cli import (
     account,
+    bill,
     contract,
     doctor,
     draw,
@@ -45,7 +46,7 @@ for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("a
                    ("token", token), ("session", session), ("journal", proof.journal),
                    ("certificate", proof.certificate),
                    ("holder", proof.holder), ("programme", programme), ("draw", draw),
-                   ("contract", contract), ("subsidy", subsidy)):
+                   ("contract", contract), ("bill", bill), ("subsidy", subsidy)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 

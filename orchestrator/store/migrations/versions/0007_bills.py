@@ -22,3 +22,6 @@ def upgrade() -> None:
     )
     op.add_column('contracts', sa.Column('begun_at', Instant(), nullable=True))
     op.add_column('contracts', sa.Column('ended_at', Instant(), nullable=True))
+    op.execute("""UPDATE contracts SET begun_at = (SELECT since FROM accounts WHERE accounts.id = contracts.account)
+        WHERE state = 'active' AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = contracts.account
+        AND accounts.contract = contracts.id AND accounts.state = 'CONTRACTED')""")

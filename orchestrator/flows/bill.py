@@ -1,0 +1,197 @@
+"""Bills (账单): what an account's contracts cost in a month, shown at any time, and closed for good once it is over.
+
+Ledger accounts: a closed bill takes what cash vouchers pay from `credit/<account>/CNY`; `billed/<account>/CNY` has what
+was asked for in all, `due/<account>/CNY`, negative, what is to pay in money.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit
+from orchestrator.lifecycle import bill as rules
+from orchestrator.lifecycle import periods, times
+from orchestrator.lifecycle import usage as metering
+from orchestrator.lifecycle.account import Account
+from orchestrator.lifecycle.bill import Bill, Credit, Part, Reading, Terms, Use
+from orchestrator.lifecycle.contract import Contract
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.programme import YUAN
+from orchestrator.store import accounts, bills, contracts, journal, ledger, outages, papers, usage
+from orchestrator.store.engine import Tx
+from orchestrator.store.ledger import Line
+
+READ_WITHIN = timedelta(hours=2)
+"""A younger hour that was not read yet is no gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A contract with its span and, where it has a paper with a price, its terms."""
+
+    contract: Contract
+    since: datetime
+    until: datetime
+    terms: Terms | None
+
+
+def preview(ctx: Context, account_id: str, month: str) -> Bill:
+    """The month's bill: as it was closed, else as it stands now; of the present month up to now.
+
+    RuleError: not_found, bad_month, month_ahead, no_contract, not_in_force, no_price.
+    """
+    with ctx.store.read() as tx:
+        return _bill(ctx, tx, account_id, month)
+
+
+def close(ctx: Context, account_id: str, month: str, *, actor: str) -> Bill:
+    """Fix the month's bill and let cash vouchers pay what they can of it, once. Closed already: the same bill.
+
+    RuleError: those of `preview`, month_open, earlier_open.
+    """
+    return commit("bill.close", ctx.store, lambda tx: _close(ctx, tx, account_id, month, actor))
+
+
+def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bill:
+    accounts.get(tx, account_id, lock=True)
+    found = _bill(ctx, tx, account_id, month)
+    if found.closed_at is not None:
+        return found
+    if not found.whole:
+        raise RuleError("month_open", f"{month} is not over yet: its bill can be looked at, not closed")
+    missing = [one.month for one in _earlier(ctx, tx, account_id, found.since) if one.closed_at is None]
+    if missing:
+        raise RuleError("earlier_open", f"account {account_id}: close {missing[0]} first; vouchers pay in order")
+    now = ctx.clock()
+    if not bills.add(tx, found, now):
+        raise RuleError("being_closed", f"account {account_id}: {month} is being closed at this moment")
+    lines = [Line(f"billed/{account_id}/{YUAN}", YUAN, found.price),
+             Line(f"due/{account_id}/{YUAN}", YUAN, -found.total),
+             Line(credit_of(account_id), YUAN, -found.taken, least=Decimal(0))]
+    ledger.post(tx, f"bill/{account_id}/{month}", [line for line in lines if line.amount], now, f"bill of {month}")
+    journal.write(tx, "bill.closed", account_id, actor, month=month, base=str(found.base), price=str(found.price),
+                  vouchers=str(found.taken), payable=str(found.total))
+    return replace(found, closed_at=now)
+
+
+def credit_of(account: str) -> str:
+    """The ledger account of what cash vouchers are still to pay."""
+    return f"credit/{account}/{YUAN}"
+
+
+def _bill(ctx: Context, tx: Tx, account_id: str, month: str) -> Bill:
+    since, _ = periods.month(month, times.zone(ctx.settings.timezone))
+    account = accounts.get(tx, account_id)
+    if account is None:
+        raise RuleError("not_found", f"there is no account {account_id!r}")
+    if since > ctx.clock():
+        raise RuleError("month_ahead", f"{month} has not begun")
+    known = bills.get(tx, account_id, month)
+    if known is not None:
+        return known
+    _billable(ctx, tx, account, month)
+    return next(one for one in _bills(ctx, tx, account, month) if one.month == month)
+
+
+def _billable(ctx: Context, tx: Tx, account: Account, month: str) -> None:
+    """RuleError when there is nothing that this month could be billed for, with why."""
+    since, until = periods.month(month, times.zone(ctx.settings.timezone))
+    every = _in_force(tx, account)
+    if not every:
+        raise RuleError("no_contract", f"account {account.id} has no contract in force: only contracts are billed")
+    found = [one for one in every if one.since < min(until, ctx.clock()) and one.until > since]
+    if not found:
+        raise RuleError("not_in_force", f"account {account.id}: no contract was in force in {month}; the first began "
+                                        f"at {times.show(every[0].since, times.zone(ctx.settings.timezone))}")
+    for one in found:
+        if one.terms is None:
+            raise RuleError("no_price", f"account {account.id}: contract {one.contract.id} was signed without a price "
+                                        "list, so there is no price to bill by; contracts drafted with `tenure contract"
+                                        " draft` have one")
+
+
+def _earlier(ctx: Context, tx: Tx, account_id: str, before: datetime) -> Iterator[Bill]:
+    account = accounts.get(tx, account_id)
+    assert account is not None
+    for one in _bills(ctx, tx, account, None):
+        if one.since >= before:
+            return
+        yield one
+
+
+def _in_force(tx: Tx, account: Account) -> list[InForce]:
+    """The account's contracts that are or were in force, first to last."""
+    found = []
+    for contract in contracts.for_account(tx, account.id):
+        paper = papers.get(tx, contract.id)
+        begun = contract.begun_at
+        if begun is None:
+            continue
+        terms = Terms.of(contract.id, paper.terms) if paper is not None and paper.terms else None
+        found.append(InForce(contract, begun, contract.until(account), terms))
+    return sorted(found, key=lambda one: one.since)
+
+
+def _bills(ctx: Context, tx: Tx, account: Account, upto: str | None) -> Iterator[Bill]:
+    """The bills of all months in which a contract with a price was in force, up to one: each knows of those before."""
+    where, now = times.zone(ctx.settings.timezone), ctx.clock()
+    priced = [one for one in _in_force(tx, account) if one.terms is not None]
+    if not priced:
+        return
+    credits, spent = _credits(tx, account.id)
+    parts: list[Part] = []
+    for month in periods.months(priced[0].since, min(now, max(one.until for one in priced)), where):
+        made = bills.get(tx, account.id, month)
+        if made is None:
+            since, over = periods.month(month, where)
+            until = min(over, now)
+            these = tuple(part for one in priced if (part := _part(ctx, tx, account, one, since, until, parts)))
+            due = sum((part.price for part in these), Decimal(0))
+            vouchers = rules.pay(due, credits, spent)
+            made = Bill(account.id, month, since, until, over <= now, these, vouchers)
+            spent += made.taken
+        parts += made.parts
+        if made.parts:
+            yield made
+        if month == upto:
+            return
+
+
+def _credits(tx: Tx, account: str) -> tuple[list[Credit], Decimal]:
+    """Cash vouchers redeemed for the account, the first first, and what was taken of them so far."""
+    lines = ledger.lines_of(tx, credit_of(account))
+    return ([Credit(entry, why.partition(":")[0], amount) for entry, amount, _, why in lines if amount > 0],
+            -sum((amount for _, amount, _, _ in lines if amount < 0), Decimal(0)))
+
+
+def _part(ctx: Context, tx: Tx, account: Account, one: InForce, since: datetime, until: datetime,
+          earlier: list[Part]) -> Part | None:
+    begin, end = max(since, one.since), min(until, one.until)
+    if begin >= end or one.terms is None:
+        return None
+    use = Use(begin, end, rules.whole_seconds(one.since, begin, end),
+              outages.credited_seconds(tx, account.id, begin, end), _readings(ctx, tx, account, one.terms, begin, end),
+              last=end == one.until)
+    return rules.charge(one.terms, use, [part for part in earlier if part.contract == one.contract.id])
+
+
+def _readings(ctx: Context, tx: Tx, account: Account, terms: Terms, since: datetime,
+              until: datetime) -> dict[str, Reading]:
+    """What the meters say of each resource that has a price. The clock hour in which the contract began is left out: it
+    was in part the voucher's."""
+    rows = usage.rows(tx, account.id, since, until)
+    first = metering.hour_of(since + rules.HOUR - timedelta(microseconds=1))
+    read = min(until, metering.hour_of(ctx.clock() - READ_WITHIN))
+    meters = {rate.resource: meter_of(rate.resource) for rate in terms.rates}
+    missing = {(gap.meter, metering.hour_of(gap.since)) for gap in metering.gaps(rows, list(meters.values()), first,
+                                                                                 read)}
+    return {resource: Reading(
+        sum(row.amount for row in rows if row.meter == meter), tuple(row.hour for row in rows if row.meter == meter),
+        tuple(sorted(hour for of, hour in missing if of == meter))) for resource, meter in meters.items()}
+
+
+def meter_of(resource: str) -> str:
+    """The meter of a priced resource."""
+    return resource if resource in metering.UNITS else f"{metering.CHIP}{resource}"

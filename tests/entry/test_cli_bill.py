@@ -1,0 +1,60 @@
+"""Bills at the command line, from a price list's file to the page."""
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from orchestrator.lifecycle.due import Owed
+from tests.entry.cli_home import Home, made
+
+PRICES = """\
+prices:
+  - name: plain
+    base: {cpu: 1.00, storage: 0.01}
+    metered: [storage]
+    classes: {A: 60%}
+"""
+MONTH = f"{datetime.now(ZoneInfo('Asia/Shanghai')):%Y-%m}"
+
+
+def contracted(home: Home) -> str:
+    """An account on a contract."""
+    assert home("apply", "-f", home.write("prices.yaml", PRICES)).code == 0
+    account = home.active()
+    draft = home("contract", "draft", account, "--class", "A", "--until", "open", "--json").json
+    assert home("contract", "record", draft["contract"], "--document", home.write("signed.pdf", "signed")).code == 0
+    home.work(Owed.CONVERT)
+    return account
+
+
+def test_a_bill_is_previewed_as_table_page_csv_and_json(tmp_path: Path) -> None:
+    """Of the present month, which cannot be closed yet."""
+    home = made(tmp_path)
+    account = contracted(home)
+    page, sheet = tmp_path / "bill.html", tmp_path / "bill.csv"
+    said = home("bill", "preview", account, "--month", MONTH, "--html", str(page), "--csv", str(sheet))
+    assert (said.code, f"{MONTH} (up to now): price 0.00" in said.out) == (0, True), said.err
+    assert "某某大学" in page.read_text("utf-8")
+    assert sheet.read_bytes().startswith(b"\xef\xbb\xbfaccount,month,")
+    told = home("bill", "preview", account, "--month", MONTH, "--json").json
+    assert [(line["rule"], line["what"]) for line in told["lines"]] == [
+        ("reserved", "cpu"), ("reserved", "memory"), ("metered", "storage")]
+    assert (told["payable"], told["whole"]) == ("0.00", False)
+    close = home("bill", "close", account, "--month", MONTH)
+    assert (close.code, "is not over yet" in close.err) == (1, True)
+    assert home("bill", "list", "--json").json == []
+
+
+def test_an_account_without_a_contract_has_no_bill(tmp_path: Path) -> None:
+    """One line that says why."""
+    home = made(tmp_path)
+    said = home("bill", "preview", home.active(), "--month", MONTH)
+    assert (said.code, "only contracts are billed" in said.err) == (1, True)
+
+
+def test_a_metered_resource_needs_a_price(tmp_path: Path) -> None:
+    """The file's line is named."""
+    home = made(tmp_path)
+    said = home("apply", "-f", home.write("prices.yaml", PRICES.replace("[storage]", "[gpu]")))
+    assert said.code == 1
+    assert "prices.yaml:4: prices[0].metered: gpu has no price in `base`" in said.err

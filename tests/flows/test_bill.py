@@ -1,0 +1,293 @@
+"""Bills of contracts: shown, closed once, paid by cash vouchers, and traceable to what they are from."""
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from orchestrator.flows import bill, bill_paper, contract, operate
+from orchestrator.flows.extend import extend
+from orchestrator.lifecycle.account import State
+from orchestrator.lifecycle.bill import Bill, Rule
+from orchestrator.lifecycle.contract import OPEN_END
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.outage import Outage, Outcome
+from orchestrator.lifecycle.price import Prices
+from orchestrator.lifecycle.times import zone
+from orchestrator.lifecycle.usage import Measured
+from orchestrator.store import journal, outages, papers, usage
+from tests.flows.scheme import apply, balance, checked, programme, redeem
+from tests.flows.test_contract import PRICES, drafted, priced, refusing
+from tests.flows.town import START, Town
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+APRIL = datetime(2027, 3, 31, 16, tzinfo=UTC)
+METERED = replace(PRICES, metered=("cpu",))
+
+
+def signed(town: Town, days: int | None = 90, customer: str = "B", prices: Prices = PRICES) -> str:
+    """The id of an account on a contract that began at START, 1 March 16:00 in Shanghai."""
+    account = priced(town, prices)
+    until = None if days is None else town.clock.at + days * DAY
+    paper = contract.draft(town.ctx, account, customer, until, actor="test")
+    contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
+    town.work()
+    assert town.account(account).state is State.CONTRACTED
+    return account
+
+
+def previewed(town: Town, account: str, month: str = "2027-03") -> Bill:
+    return bill.preview(town.ctx, account, month)
+
+
+def closed(town: Town, account: str, month: str = "2027-03") -> Bill:
+    return bill.close(town.ctx, account, month, actor="test")
+
+
+def read(town: Town, account: str, since: datetime, hours: int, cpu: int) -> None:
+    """The site was asked: so many core-milliseconds in each of these hours."""
+    with town.store.write() as tx:
+        usage.put(tx, account, [Measured(at, at + HOUR, HOUR, {"cpu": cpu}) for at in (
+            since + nth * HOUR for nth in range(hours))], town.clock.at)
+
+
+def test_a_month_is_billed_from_the_contracts_beginning(town: Town) -> None:
+    """From 1 March 16:00 to the end of March are 728 h: 3,640.00 less 45 % and 5 %."""
+    account = signed(town)
+    town.clock.at = APRIL
+    made = previewed(town, account)
+    assert [(line.rule, line.amount) for line in made.lines[:1]] == [(Rule.RESERVED, Decimal("3640.00"))]
+    assert (made.base, made.price, made.whole) == (Decimal("3640.00"), Decimal("1901.90"), True)
+
+
+def test_the_present_month_is_billed_up_to_now(town: Town) -> None:
+    """And says that it is not whole."""
+    account = signed(town)
+    town.clock.at += 10 * HOUR
+    made = previewed(town, account)
+    assert (made.base, made.whole, made.until) == (Decimal("50.00"), False, town.clock.at)
+
+
+def test_all_bills_come_to_the_price_that_was_signed(town: Town) -> None:
+    """90 days in four civil months: 5,643.00."""
+    account = signed(town)
+    town.advance(120 * DAY)
+    town.work()
+    assert sum(previewed(town, account, f"2027-0{nth}").price for nth in (3, 4, 5)) == Decimal("5643.00")
+    with refusing("not_in_force"):
+        previewed(town, account, "2027-06")
+
+
+def test_each_line_names_its_rows_and_its_rule(town: Town) -> None:
+    """The contract and the price list; the discounts; the voucher's entry in the sums."""
+    account = signed(town)
+    of = programme("wuxi-cash")
+    apply(town, of)
+    redeem(town, of, "100.00", account=account)
+    town.clock.at = APRIL
+    made = previewed(town, account)
+    with town.store.read() as tx:
+        paper = papers.list_(tx, account=account)[0]
+    cpu, voucher = made.lines[0], made.lines[-1]
+    assert (cpu.rows, cpu.figure, cpu.per_hour, cpu.quantity) == ((paper.id,), "nanjing", Decimal(10), Decimal(364))
+    assert {line.rule: line.figure for line in made.lines[3:5]} == {Rule.CLASS: "45%", Rule.TERM: "5%"}
+    assert (voucher.rule, voucher.what, voucher.amount) == (Rule.VOUCHER, "wuxi-cash", Decimal("-100.00"))
+    assert voucher.rows[0].startswith("redeem/")
+    assert made.total == sum(line.amount for line in made.lines) == Decimal("1801.90")
+
+
+def test_a_sites_outage_is_not_counted(town: Town) -> None:
+    """28 of 728 hours."""
+    account = signed(town)
+    town.clock.at = APRIL
+    with town.store.write() as tx:
+        out = Outage("o-1", "north", START + 10 * DAY, START + 10 * DAY + 28 * HOUR, "cli:test", "flood", town.clock.at)
+        outages.add(tx, out)
+        outages.credit(tx, outages.Credit(account, "o-1", 28 * 3600, Outcome.BILL, town.clock.at))
+    made = previewed(town, account)
+    assert (made.base, made.parts[0].credited) == (Decimal("3500.00"), 28 * 3600)
+
+
+def test_a_metered_resource_is_charged_by_its_rows_and_a_gap_is_not(town: Town) -> None:
+    """Two hours were read, of a quarter of a core: half a core-hour at 10.00, less 45 % and 5 %; the rest is a gap."""
+    account = signed(town, prices=METERED)
+    town.clock.at = APRIL
+    read(town, account, START + DAY, 2, 900_000)
+    made = previewed(town, account)
+    assert made.lines[0].rows == ("meter/cpu/2027-03-02T08Z/2027-03-02T10Z",)
+    assert (made.lines[0].amount, made.price) == (Decimal("5.00"), Decimal("2.61"))
+    assert made.parts[0].gaps["cpu"] == ("2027-03-01T08Z/2027-03-02T08Z", "2027-03-02T10Z/2027-03-31T14Z")
+
+
+def test_a_metered_contract_costs_its_quote_at_most(town: Town) -> None:
+    """Every hour at the limit, and one beyond it."""
+    account = signed(town, days=20, prices=METERED)
+    town.clock.at = APRIL
+    read(town, account, START, 480, 1_800_000)
+    read(town, account, START, 1, 3_600_000)
+    with town.store.read() as tx:
+        quoted = papers.list_(tx, account=account)[0].price
+    assert previewed(town, account).price == quoted
+
+
+def test_an_open_contract_is_billed_by_the_hour(town: Town) -> None:
+    """No end, no long-term discount, half a core at 10.00 less 45 %: 2.75 an hour for as long as it lasts."""
+    account = signed(town, days=None)
+    with town.store.read() as tx:
+        paper = papers.list_(tx, account=account)[0]
+        document = papers.document(tx, paper.id)
+    assert (paper.ends_at, paper.price, town.account(account).ends_at) == (OPEN_END, Decimal("2.75"), OPEN_END)
+    assert document is not None
+    assert "Price of an hour" in document.decode()
+    town.clock.at = APRIL
+    assert previewed(town, account).price == Decimal("2002.00")
+    extend(town.ctx, account, to=APRIL + DAY, actor="test")
+    town.clock.at = APRIL + 90 * DAY
+    assert previewed(town, account, "2027-04").price == Decimal("66.00")
+
+
+def test_an_early_end_ends_the_bill(town: Town) -> None:
+    """Fenced and taken back after a day: 24 h."""
+    account = signed(town)
+    town.advance(DAY)
+    operate.fence(town.ctx, account, actor="test")
+    operate.reclaim(town.ctx, account, actor="test")
+    town.advance(HOUR)
+    town.work()
+    assert town.account(account).state is State.RECLAIMED
+    town.clock.at = APRIL
+    assert previewed(town, account).base == Decimal("120.00")
+
+
+def test_two_contracts_in_one_month_are_two_parts(town: Town) -> None:
+    """Ten days, two days of grace, ten more days: each by its own terms, the grace free."""
+    account = signed(town, days=10, customer="E")
+    town.advance(12 * DAY)
+    town.work()
+    paper = drafted(town, account, 10)
+    contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
+    town.work()
+    town.clock.at = APRIL
+    made = previewed(town, account)
+    assert [(part.base, part.price) for part in made.parts] == [
+        (Decimal("1200.00"), Decimal("1200.00")), (Decimal("1200.00"), Decimal("660.00"))]
+
+
+@pytest.mark.parametrize(("month", "code"), [("2027-04", "month_ahead"), ("2027-02", "not_in_force"),
+                                             ("2027-3", "bad_month")])
+def test_a_month_without_a_bill_is_refused(town: Town, month: str, code: str) -> None:
+    """Ahead, before the contract, or no month at all."""
+    account = signed(town)
+    town.clock.at += DAY
+    with refusing(code):
+        previewed(town, account, month)
+
+
+def test_an_account_without_a_contract_is_refused(town: Town) -> None:
+    """Drafted is not signed; an unknown account is not known."""
+    account = priced(town)
+    drafted(town, account)
+    with refusing("no_contract"):
+        previewed(town, account)
+    with refusing("not_found"):
+        previewed(town, "a234567abc")
+
+
+def test_a_contract_without_a_price_is_refused_and_says_so(town: Town) -> None:
+    """A platform's own contract, which no price list was used for."""
+    account = town.active()
+    town.ask(account)
+    town.work()
+    town.clock.at += DAY
+    with pytest.raises(RuleError, match="signed without a price list"):
+        previewed(town, account)
+
+
+def test_closing_takes_the_vouchers_once(town: Town) -> None:
+    """3,000.00 of vouchers: 1,901.90 for March, the rest for April; closing again is the same bill."""
+    account = signed(town)
+    of = programme("wuxi-cash")
+    apply(town, of)
+    redeem(town, of, "3000.00", account=account)
+    town.clock.at = APRIL + 31 * DAY
+    march = closed(town, account)
+    town.clock.at += HOUR
+    assert closed(town, account) == march == previewed(town, account)
+    april = closed(town, account, "2027-04")
+    assert (march.total, april.taken, april.total) == (Decimal(0), Decimal("1098.10"), april.price - Decimal("1098.10"))
+    assert balance(town, f"credit/{account}/CNY") == 0
+    assert balance(town, f"billed/{account}/CNY") == march.price + april.price
+    assert balance(town, f"due/{account}/CNY") == -april.total
+    assert checked(town) == []
+    assert town.journalled(account).count("bill.closed") == 2
+
+
+def test_a_preview_leaves_to_earlier_months_what_is_theirs(town: Town) -> None:
+    """April is shown with what March, not yet closed, will leave."""
+    account = signed(town)
+    of = programme("wuxi-cash")
+    apply(town, of)
+    redeem(town, of, "3000.00", account=account)
+    town.clock.at = APRIL + 31 * DAY
+    assert previewed(town, account, "2027-04").taken == Decimal("1098.10")
+
+
+def test_a_closed_bill_stays_as_it_is(town: Town) -> None:
+    """Whatever is read, credited or redeemed later; what was closed is what is told."""
+    account = signed(town, prices=METERED)
+    town.clock.at = APRIL
+    made = closed(town, account)
+    read(town, account, START + DAY, 2, 900_000)
+    assert previewed(town, account) == made
+
+
+def test_months_are_closed_in_order_and_when_they_are_over(town: Town) -> None:
+    """Vouchers pay the earlier bill first."""
+    account = signed(town)
+    town.clock.at = APRIL - timedelta(seconds=1)
+    with refusing("month_open"):
+        closed(town, account)
+    town.clock.at = APRIL + 31 * DAY
+    with refusing("earlier_open"):
+        closed(town, account, "2027-04")
+
+
+def test_many_who_close_at_once_close_it_once(town: Town) -> None:
+    """The same bill for all, one entry in the sums."""
+    account = signed(town)
+    town.clock.at = APRIL
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: closed(town, account), range(16)))
+    assert len({(one.price, one.closed_at) for one in found}) == 1
+    assert (balance(town, f"billed/{account}/CNY"), checked(town)) == (found[0].price, [])
+    with town.store.read() as tx:
+        assert len([one for one in journal.list_(tx, subject=account) if one.action == "bill.closed"]) == 1
+
+
+def test_the_csv_adds_up_and_has_no_formula(town: Town) -> None:
+    """Its amounts come to what is to pay; gaps and outages cost nothing; no text begins as a formula does."""
+    account = signed(town, prices=METERED)
+    town.clock.at = APRIL
+    read(town, account, START + DAY, 2, 900_000)
+    made = previewed(town, account)
+    made = replace(made, parts=(replace(made.parts[0], lines=tuple(
+        replace(line, what="=1+1" if line.rule is Rule.CLASS else line.what) for line in made.parts[0].lines)),))
+    rows = list(csv.DictReader(bill_paper.csv_of(made).splitlines()))
+    assert sum(Decimal(row["amount"]) for row in rows) == made.total
+    assert [row["what"] for row in rows if row["rule"] == "class-discount"] == ["'=1+1"]
+    assert {row["amount"] for row in rows if row["rule"] == "gap"} == {"0.00"}
+    assert not [cell for row in rows for name, cell in row.items() if name != "amount" and cell[:1] in "=+-@" and cell]
+
+
+def test_the_page_says_everything_in_both_languages(town: Town) -> None:
+    """A4, Chinese and English, the customer's name escaped, every line and gap."""
+    account = signed(town, prices=METERED)
+    town.clock.at = APRIL
+    read(town, account, START + DAY, 2, 900_000)
+    said = bill_paper.html_of(previewed(town, account), "<某某大学>", zone()).decode()
+    for words in ("算力账单", "Computing power bill", "&lt;某某大学&gt;", "size: A4", "按实际用量",
+                  "Discount of class B", "计量缺口", "2027-03-02 16:00", "应付金额"):
+        assert words in said
