@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.lab.shell import run
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 PARTS = ("account", "storage", "network", "containers", "access")
 MIB = 1 << 20
+KEYS = threading.Lock()
+"""Several threads of one test may be the first to log in."""
 
 
 def new_id() -> str:
@@ -95,16 +98,19 @@ class Tenant:
 
     def ssh(self, *options: str) -> list[str]:
         """The stock client's words for a login with a certificate of the lab's authority."""
-        key = self.place.path("keys") / self.id
+        key, known = self.place.path("keys") / self.id, self.place.path("keys/known_hosts")
+        with KEYS:
+            self._make_key(key)
+            known.write_text(f"{self.place.address} {self.place.path('keys/host.pub').read_text()}")
+        settings = ("IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "BatchMode=yes")
+        argv = ["ssh", "-F", "none", "-i", str(key), *(word for one in settings for word in ("-o", one)), *options]
+        return [*argv, f"{self.user}@{self.place.address}"]
+
+    def _make_key(self, key: Path) -> None:
         if not key.exists():
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
             authority = str(self.place.path("keys/holders_ca"))
             run(["ssh-keygen", "-q", "-s", authority, "-I", self.id, "-n", self.id, "-V", "-1h:+1h", f"{key}.pub"])
-        known = self.place.path("keys/known_hosts")
-        known.write_text(f"{self.place.address} {self.place.path('keys/host.pub').read_text()}")
-        settings = ("IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "BatchMode=yes")
-        argv = ["ssh", "-F", "none", "-i", str(key), *(word for one in settings for word in ("-o", one)), *options]
-        return [*argv, f"{self.user}@{self.place.address}"]
 
     def login(self, command: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
         """Run one command as the holder, over SSH."""

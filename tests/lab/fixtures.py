@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import pytest
 
@@ -11,20 +12,37 @@ from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.place import Unfit
 
+L = TypeVar("L", bound=Lab)
 MakeTenant = Callable[..., Tenant]
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """A lab of this run's own, taken down at its end."""
-    one = Lab(f"t{os.getpid()}")
+    with standing(Lab(f"t{os.getpid()}")) as one:
+        yield one
+
+
+@contextmanager
+def standing(lab: L) -> Iterator[L]:
+    """The lab, brought up and taken down; one sentence where the machine cannot host it."""
     try:
-        one.up()
+        lab.up()
     except Unfit as error:
-        one.down()
+        lab.down()
         pytest.fail(str(error), pytrace=False)
-    yield one
-    one.down()
+    yield lab
+    lab.down()
+
+
+@contextmanager
+def cleaned() -> Iterator[list[Tenant]]:
+    """A list for accounts: those in it are cleaned away afterwards, and nothing of them is left."""
+    made: list[Tenant] = []
+    yield made
+    for one in made:
+        one.clean()
+        assert one.leftovers() == []
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +54,10 @@ def lab_client(lab: Lab) -> Iterator[Client]:
 @pytest.fixture
 def tenant(lab: Lab, lab_client: Client) -> Iterator[MakeTenant]:
     """Make an account with all five parts, logins closed; gone after the test."""
-    made = []
+    with cleaned() as made:
 
-    def make(**sizes: Any) -> Tenant:
-        made.append(Tenant(lab.place, lab_client, spec(new_id(), **sizes)).make())
-        return made[-1]
+        def make(**sizes: Any) -> Tenant:
+            made.append(Tenant(lab.place, lab_client, spec(new_id(), **sizes)).make())
+            return made[-1]
 
-    yield make
-    for one in made:
-        one.clean()
-        assert one.leftovers() == []
+        yield make

@@ -29,7 +29,7 @@ def shown(request: pytest.FixtureRequest) -> Iterator[Shown]:
         with KINDS[request.param]() as one:
             yield one
     except Unfit as missing:
-        pytest.skip(str(missing))
+        pytest.fail(str(missing), pytrace=False)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.demo.probes import Sink
 from tests.lab import slurm
 from tests.lab.accounts import MIB, Tenant, clean, new_id, spec
 from tests.lab.client import Answered, Client
-from tests.lab.place import Unfit
+from tests.lab.fixtures import cleaned, standing
 from tests.lab.shell import run, stop
 from tests.lab.slurm import SlurmLab
 from tests.providers import slurm_world as world
@@ -24,14 +24,8 @@ Make = Callable[..., Tenant]
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[SlurmLab]:
-    one = SlurmLab(f"slt{os.getpid()}")
-    try:
-        one.up()
-    except Unfit as error:
-        one.down()
-        pytest.fail(str(error), pytrace=False)
-    yield one
-    one.down()
+    with standing(SlurmLab(f"slt{os.getpid()}")) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +37,13 @@ def client(lab: SlurmLab) -> Iterator[Client]:
 @pytest.fixture
 def tenant(lab: SlurmLab, client: Client) -> Iterator[Make]:
     """Make an account with open logins; gone after the test, and nothing of it left."""
-    made: list[Tenant] = []
+    with cleaned() as made:
 
-    def make(duration: float = 600, **sizes: Any) -> Tenant:
-        made.append(world.tenant(lab.place, client, **sizes))
-        return made[-1].open(duration)
+        def make(duration: float = 600, **sizes: Any) -> Tenant:
+            made.append(world.tenant(lab.place, client, **sizes))
+            return made[-1].open(duration)
 
-    yield make
-    for one in made:
-        one.clean()
-        assert one.leftovers() == []
+        yield make
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -43,12 +44,18 @@ class Tenancy:
 
 @pytest.fixture(scope="session")
 def installed() -> Iterator[World]:
-    """Lab and home; the server is not started. The home is no place where the site is searched for leftovers."""
-    name = f"w{os.getpid()}"
-    folder = base().parent / f"tenure-{name}"
+    """Lab and home; the server is not started."""
+    with installation(Lab(f"w{os.getpid()}"), OFFERS) as made:
+        yield made
+
+
+@contextmanager
+def installation(lab: Lab, offers: list[dict[str, Any]]) -> Iterator[World]:
+    """Tenure on a lab, both gone afterwards. The home is no place where the site is searched for leftovers."""
+    folder = base().parent / f"tenure-{lab.name}"
     made = None
     try:
-        made = stage.build(folder, Lab(name), OFFERS, serve=False)
+        made = stage.build(folder, lab, offers, serve=False)
         yield made
     except Unfit as unfit:
         pytest.fail(str(unfit), pytrace=False)

@@ -3,7 +3,6 @@ days because operators move the ends."""
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,13 +13,12 @@ import pytest
 import yaml
 
 from tests.demo import probes
-from tests.demo import world as stage
 from tests.demo.world import World
 from tests.drive import Holder, until
 from tests.lab.independent import listing
-from tests.lab.place import Unfit, base
 from tests.lab.slurm import SlurmLab
 from tests.lab.tenured import offer_document
+from tests.whole.conftest import installation
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "programmes"
 OFFERS = [
@@ -37,23 +35,12 @@ PAPER = hashlib.sha256(b"paper").hexdigest()
 @pytest.fixture(scope="module")
 def city() -> Iterator[World]:
     """A cluster with the example programmes and prices; its accelerators bear the examples' name."""
-    name = f"pr{os.getpid()}"
-    folder = base().parent / f"tenure-{name}"
-    made = None
-    try:
-        made = stage.build(folder, SlurmLab(name), OFFERS, serve=False)
+    with installation(SlurmLab(f"pr{os.getpid()}"), OFFERS) as made:
         for file in sorted(EXAMPLES.glob("*.yaml")):
             if file.name != "jiangsu-sites.yaml":
-                made.tenure.cli("apply", "-f", str(this_year(file, folder / file.name)))
+                made.tenure.cli("apply", "-f", str(this_year(file, made.tenure.home.parent / file.name)))
         made.tenure.serve()
         yield made
-    except Unfit as unfit:
-        pytest.fail(str(unfit), pytrace=False)
-    finally:
-        if made is not None:
-            made.tenure.kill()
-            made.lab.down()
-            shutil.rmtree(folder)
 
 
 def this_year(file: Path, changed: Path) -> Path:
