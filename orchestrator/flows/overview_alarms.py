@@ -1,5 +1,6 @@
 """What does not work, most urgent first: what it is, whom it concerns, who acts next, and the command to type."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ class Alarm:
     """Accounts that share a trouble: one line, however many they are."""
 
     kind: Literal["unfenced", "stuck", "waiting", "callbacks"]
-    what: str
-    """The work that fails or waits; the sender of callbacks."""
+    work: Sequence[str]
+    """What fails or waits."""
     site: str
     count: int
     accounts: Sequence[str]
@@ -32,17 +33,19 @@ class Alarm:
     attempts: int
     error: str
     who: Literal["tenure", "operator"]
-    remedy: str
     command: str
+    remedy: str = ""
+    sender: str = ""
+    """Whose callbacks they are."""
 
 
 def alarms(now: datetime, late_at: Mapping[str, int], late: Sequence[Standing], stuck: Sequence[Standing],
            waiting: Mapping[Owed, Waiting], senders: Sequence[Unsent]) -> list[Alarm]:
-    """Past their end and not known to be fenced; stuck, those that wait for a person first; waiting for a worker."""
+    """Past their end and not known to be fenced; what else waits for a person; then what Tenure tries again."""
     shown = {one.id for one in late}
     found = [*_unfenced(late_at, late), *_stuck([one for one in stuck if one.id not in shown]),
              *_waiting(now, waiting, bool(late)), *_callbacks(senders)]
-    return found[:MOST_ALARMS]
+    return sorted(found, key=lambda alarm: alarm.who != "operator")[:MOST_ALARMS]
 
 
 def _unfenced(late_at: Mapping[str, int], late: Sequence[Standing]) -> list[Alarm]:
@@ -53,10 +56,10 @@ def _unfenced(late_at: Mapping[str, int], late: Sequence[Standing]) -> list[Alar
         marks = [one.stuck for one in group if one.stuck is not None]
         worst = max(marks, key=lambda mark: mark.count, default=None)
         since = min((one.ends_at for one in group if one.ends_at is not None), default=None)
-        found.append(Alarm("unfenced", Owed.FENCE.value, site, count, _some(group), since,
+        found.append(Alarm("unfenced", (Owed.FENCE.value,), site, count, _some(group), since,
                            worst.count if worst else 0, worst.error if worst else "", "operator",
-                           worst.remedy if worst else "",
-                           f"tenure site check {site}" if worst else "tenure reap --max 200"))
+                           _typed("site", "check", site) if worst else "tenure reap --max 200",
+                           worst.remedy if worst else ""))
     return sorted(found, key=lambda alarm: (alarm.since is None, str(alarm.since), alarm.site))
 
 
@@ -72,17 +75,21 @@ def _stuck(stuck: Sequence[Standing]) -> list[Alarm]:
         error, _ = Counter(mark.error for mark in marks).most_common(1)[0]
         remedy = next((mark.remedy for mark in marks if mark.error == error), "")
         accounts = _some(one for one, _ in group)
-        found.append(Alarm("stuck", what, site, len(group), accounts, min(mark.since for mark in marks),
-                           max(mark.count for mark in marks), error, who, remedy,
-                           _next_command(site, accounts, who)))
-    return sorted(found, key=lambda alarm: (alarm.who != "operator", -alarm.count, str(alarm.since), alarm.site))
+        found.append(Alarm("stuck", (what,), site, len(group), accounts, min(mark.since for mark in marks),
+                           max(mark.count for mark in marks), error, who, _next_command(site, accounts, who), remedy))
+    return sorted(found, key=lambda alarm: (-alarm.count, str(alarm.since), alarm.site))
 
 
 def _next_command(site: str, accounts: Sequence[str], who: str) -> str:
     if who == "tenure":
-        return f"tenure site check {site}"
-    return (f"tenure account show {accounts[0]} --history" if len(accounts) == 1
-            else f"tenure account list --stuck --site {site}")
+        return _typed("site", "check", site)
+    return (_typed("account", "show", accounts[0], "--history") if len(accounts) == 1
+            else _typed("account", "list", "--stuck", "--site", site))
+
+
+def _typed(*words: str) -> str:
+    """A command line; whatever a name holds, a shell reads it as one word."""
+    return shlex.join(("tenure", *words))
 
 
 def _waiting(now: datetime, waiting: Mapping[Owed, Waiting], told: bool) -> list[Alarm]:
@@ -92,13 +99,14 @@ def _waiting(now: datetime, waiting: Mapping[Owed, Waiting], told: bool) -> list
     if not late:
         return []
     since = min(one.since for one in late.values() if one.since is not None)
-    return [Alarm("waiting", ", ".join(what.value for what in late), "", sum(one.count for one in late.values()), (),
-                  since, 0, "", "operator", "", "tenure worker")]
+    return [Alarm("waiting", tuple(what.value for what in late), "", sum(one.count for one in late.values()), (),
+                  since, 0, "", "operator", "tenure worker")]
 
 
 def _callbacks(senders: Sequence[Unsent]) -> list[Alarm]:
-    return [Alarm("callbacks", one.sender, "", one.count, (), one.since, one.attempts, "", "tenure", "",
-                  f"tenure sender test {one.sender}") for one in senders if one.attempts >= PATIENT]
+    return [Alarm("callbacks", (), "", one.count, (), one.since, one.attempts, "", "tenure",
+                  _typed("sender", "test", one.sender), sender=one.sender)
+            for one in senders if one.attempts >= PATIENT]
 
 
 def _some(group: Iterable[Standing]) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ NO_PARENT = "slurm: no parent account 'tenure' at nanjing"
 class Evening:
     """Fills a store; `nth` gives each account its own id."""
 
-    def __init__(self, tx: Tx, now: datetime) -> None:
-        self.tx, self.now, self.nth = tx, now, 0
-        self.sender = senders.add(tx, "city-portal", "codes", "https://portal.example.cn/tenure", now)[0].id
+    def __init__(self, tx: Tx, now: datetime, sender: str = "city-portal", first: int = 0) -> None:
+        self.tx, self.now, self.nth = tx, now, first
+        self.sender = senders.add(tx, sender, "codes", "https://portal.example.cn/tenure", now)[0].id
         self.holder = holders.put(tx, self.sender, Holder("u-17", "Wang Xiaoming", HolderKind.INDIVIDUAL, "w@x.cn"))
 
     def site(self, name: str, kind: str, tier: Tier, *places: Places, **fields: Any) -> None:
@@ -75,7 +75,7 @@ def furnish(store: Store, now: datetime) -> None:
 
 def _ends(it: Evening) -> None:
     for nth in range(400):
-        it.account("wuxi-hpc" if nth % 4 == 0 else "nanjing", 2 * DAY + nth * timedelta(minutes=1))
+        it.account("wuxi-hpc" if nth % 4 == 0 else "nanjing", 2 * DAY - 4 * HOUR + nth * timedelta(seconds=36))
     for nth in range(60):
         it.account("yangzhou-edge" if nth % 10 == 0 else "nanjing", 10 * timedelta(minutes=1) + nth * nth * timedelta(
             seconds=24))

@@ -2,10 +2,11 @@
 
 import pytest
 
-from orchestrator.entry.http import claim_page, contract_page, sign_in_page
+from orchestrator.entry.http import claim_page, contract_page, operators_page, sign_in_page
 from orchestrator.entry.http.pages import Pages, language
 
-ALL = {"claim": claim_page.PAGES, "contract": contract_page.PAGES, "sign-in": sign_in_page.PAGES}
+ALL = {"claim": claim_page.PAGES, "contract": contract_page.PAGES, "sign-in": sign_in_page.PAGES,
+       "operators": operators_page.PAGES}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -78,7 +78,7 @@ def _alarms(it: Overview, width: int) -> list[RenderableType]:
 def _sentence(one: Alarm, now: datetime) -> str:
     mark = "!!" if one.who == "operator" else " ~"
     where = f" at {plain(one.site)}" if one.site else ""
-    what = "" if one.kind == "unfenced" else f" {plain(one.what)}"
+    what = "" if one.kind == "unfenced" else " " + plain(one.sender or ", ".join(one.work))
     tries = f", {one.attempts} times" if one.attempts else ""
     named = ", ".join(one.accounts) + (", …" if len(one.accounts) < one.count and one.accounts else "")
     acts = "you act next" if one.who == "operator" else "Tenure tries again"

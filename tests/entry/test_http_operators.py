@@ -1,0 +1,202 @@
+"""The operators' page: who sees it, what it says in both languages, and that nothing in it can break out."""
+
+import html
+import re
+import shlex
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+
+from orchestrator.entry.http import operators_page
+from orchestrator.entry.http.pictures import Column, columns, nice
+from orchestrator.store import sites
+from orchestrator.store.sites import Places
+from tests.entry import evening
+from tests.entry.http_world import World, world
+
+HTML = {"accept": "text/html"}
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=y>\'&'
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Tags(HTMLParser):
+    """Which tags a page opens and never closes, and the attributes there are."""
+
+    VOID = frozenset({"meta", "input", "br", "link", "img", "hr"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The Friday evening, with a site, a sender and an error that were named by somebody hostile."""
+    with world(tmp_path_factory.mktemp("operators") / "home") as made:
+        now = made.clock()
+        evening.furnish(made.ctx.store, now)
+        with made.ctx.store.write() as tx:
+            it = evening.Evening(tx, now, sender=HOSTILE, first=1000)
+            it.site(HOSTILE, HOSTILE, "edge", Places(HOSTILE, "trial", 3),
+                    Places(HOSTILE, "trial", 3, now + evening.DAY))
+            it.stuck(it.account(HOSTILE, evening.DAY), HOSTILE, HOSTILE, "operator", 1, evening.HOUR, HOSTILE)
+            it.stuck(it.account(HOSTILE, -evening.HOUR), "fence", HOSTILE, "tenure", 1, evening.HOUR)
+        yield made
+
+
+def page(of: World, role: str = "viewer", **query: str) -> str:
+    answer = of.get("/", role, **query)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+def test_whoever_reads_for_the_operator_sees_it(busy: World, role: str) -> None:
+    """By a token as well as by a session."""
+    assert "Needs you" in page(busy, role)
+
+
+def test_a_sender_does_not(busy: World) -> None:
+    """It names other senders' accounts."""
+    assert busy.get("/", "sender").status_code == 403
+
+
+def test_a_browser_without_a_session_is_sent_to_sign_in(busy: World) -> None:
+    """And comes back here."""
+    answer = busy.client.get("/", headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
+
+
+def test_a_signed_in_browser_sees_it_and_can_sign_out(busy: World) -> None:
+    """The form carries the session's key."""
+    with httpx.Client(base_url=busy.url, headers=HTML) as browser:
+        signed = browser.post("/sign-in", data={"token": busy.tokens["viewer"], "next": "/"})
+        cookie = {"cookie": signed.headers["set-cookie"].split(";")[0]}
+        seen = browser.get("/", headers=cookie).text
+        found = re.search(r'name="form_key" value="([0-9a-f]+)"', seen)
+        assert found
+        gone = browser.post("/sign-out", data={"form_key": found[1]}, headers=cookie)
+        assert gone.headers["location"] == "/sign-in?out=1"
+        assert browser.get("/", headers=cookie).status_code == 303
+
+
+@pytest.mark.parametrize(("lang", "words"), [
+    ("en", ("wuxi-hpc: 3 past their end, not known to be fenced", "You act next", "on a contract", "Ends by day")),
+    ("zh", ("wuxi-hpc：3 个账户已到期，尚未确认冻结", "请您处理", "合同账户", "未来两周到期账户"))])
+def test_it_speaks_both_languages(busy: World, lang: str, words: tuple[str, ...]) -> None:
+    """The same facts, and no word of the other language's texts."""
+    said = page(busy, lang=lang)
+    assert [word for word in words if word not in said] == []
+    assert f'lang="{operators_page.PAGES.texts["zh" if lang == "zh" else "en"]["html_lang"]}"' in said
+
+
+def test_what_is_past_its_end_comes_first_with_its_command(busy: World) -> None:
+    """Before any figure."""
+    said = page(busy, lang="en")
+    first, figures = said.index("past their end, not known to be fenced"), said.index('class="tiles"')
+    assert first < said.index("<pre>tenure site check wuxi-hpc</pre>") < figures
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_hostile_names_stay_text(busy: World, lang: str) -> None:
+    """No tag, attribute or script of theirs; every tag that is opened is closed."""
+    said = page(busy, lang=lang)
+    assert HOSTILE not in said
+    tags = Tags(said)
+    assert (tags.open, tags.seen & {"script", "img", "iframe", "object"}) == ([], set())
+    assert not [name for name in tags.attributes if name.startswith("on") or name == "style"]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_picture_is_xml_with_a_text_for_who_cannot_see_it(busy: World, lang: str) -> None:
+    """Title and description in words, referred to by the picture; ids are used once."""
+    said = page(busy, lang=lang)
+    drawn = [ElementTree.fromstring(one) for one in re.findall(r"<svg viewBox.*?</svg>", said, re.S)]  # noqa: S314
+    assert len(drawn) == 9
+    ids = re.findall(r' id="([^"]+)"', said)
+    assert len(ids) == len(set(ids))
+    for one in drawn:
+        title, desc = one.find(f"{SVG}title"), one.find(f"{SVG}desc")
+        assert title is not None and desc is not None and title.text and desc.text  # noqa: PT018
+        assert one.attrib["aria-labelledby"] == f"{title.attrib['id']} {desc.attrib['id']}"
+
+
+def test_figures_stand_in_tables_beside_the_pictures(busy: World) -> None:
+    """The ends of both pictures add up to what stands above them; places of each day."""
+    said = page(busy, lang="en")
+    for name, total in (("the next 24 hours", 62), ("day, two weeks", 492)):
+        table = said[said.index(f"{name} <span"):]
+        counts = re.findall(r"</td><td class=\"n\">(\d+)</td><td>", table[:table.index("</tbody>")])
+        assert sum(map(int, counts)) == total
+    assert "<td class=\"n\">30/40</td>" in said
+
+
+def test_a_hostile_name_is_one_word_of_the_command(busy: World) -> None:
+    """Whoever copies the command to a shell runs this command alone."""
+    commands = [html.unescape(one) for one in re.findall(r"<pre>(.*?)</pre>", page(busy), re.S)]
+    assert HOSTILE in [words[3] for one in commands if len(words := shlex.split(one)) > 3]
+
+
+def test_it_looks_again_by_itself_unless_told_not_to(busy: World) -> None:
+    """Without JavaScript; who reads a table may stop it."""
+    assert '<meta http-equiv="refresh" content="15">' in page(busy)
+    assert "http-equiv" not in page(busy, pause="1")
+
+
+def test_nothing_is_loaded_from_anywhere(busy: World) -> None:
+    """No script, no font, no picture from outside; the policy forbids it, too."""
+    answer = busy.get("/")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<script|<img|<link|@import|url\((?!#)", answer.text)
+
+
+def test_holders_are_not_named(busy: World) -> None:
+    """Ids and names of ours only."""
+    assert "Wang Xiaoming" not in page(busy)
+
+
+def test_an_empty_tenure_is_calm(tmp_path: Path) -> None:
+    """And says what to do first."""
+    with world(tmp_path / "home") as fresh:
+        with fresh.ctx.store.write() as tx:
+            sites.put_places(tx, "mem", [])
+        said = page(fresh, lang="en")
+    assert "All is well" in said
+    assert Tags(said).open == []
+
+
+def test_columns_stay_in_their_box() -> None:
+    """However many, however high; the smallest is still seen."""
+    for counts in ([0], [1], [0, 1, 99999], list(range(40))):
+        drawn = columns([Column(str(count), [("a", count), ("b", 1)], "x", top=count) for count in counts])
+        for box in drawn.boxes:
+            assert 0 <= box.x <= box.x + box.width <= drawn.width
+            assert 0 <= box.y <= box.y + box.height <= drawn.ground + 3.1
+            assert box.height >= 1.5
+
+
+@pytest.mark.parametrize(("most", "end"), [(0, 2), (1, 2), (3, 4), (5, 6), (9, 10), (11, 20), (21, 30), (401, 500),
+                                           (99999, 100000)])
+def test_an_axis_ends_at_an_even_round_number(most: int, end: int) -> None:
+    """So that its half is whole."""
+    assert nice(most) == end
