@@ -114,6 +114,8 @@ def _ask_reclaim(ctx: Context, tx: Tx, account_id: str, actor: str, why: str) ->
         raise RuleError("not_found", f"there is no account {account_id!r}")
     if account.state in (State.RECLAIMING, State.RECLAIMED, State.FAILED) or account.reclaim_asked:
         return account
+    if account.booked(ctx.clock()):
+        raise RuleError("not_ready", f"account {account_id} is booked for {text(account.begins_at)}: cancel that")
     if account.state in (State.REQUESTED, State.PROVISIONING):
         raise RuleError("not_ready", f"account {account_id} is being made; it can be taken back once it is usable or"
                                      f" has failed, at {text(account.provision_by)} at the latest")

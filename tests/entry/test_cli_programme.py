@@ -41,7 +41,7 @@ def test_every_example_is_applied(tmp_path: Path) -> None:
     first = home("apply", *files)
     assert first.code == 0, first.err
     again = home("apply", *files).out.splitlines()
-    assert len(again) == 3 + 4 + 1 + 5 + 1
+    assert len(again) == 3 + 4 + 1 + 6 + 1
     assert all(line.endswith("as it was") for line in again)
 
 

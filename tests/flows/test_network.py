@@ -1,13 +1,17 @@
 """The published network: tiers of sites, and capacity that is booked before it is online."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from orchestrator.flows import entitlement
 from orchestrator.flows.apply import apply
 from orchestrator.flows.documents import Documents, read
 from orchestrator.flows.yaml_fields import BadDocument
-from orchestrator.store import capacity
+from orchestrator.lifecycle import times
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.store import calendar, capacity, vouchers
 from tests.flows.scheme import EXAMPLES, example
 from tests.flows.town import Town
 
@@ -48,6 +52,31 @@ def test_what_is_not_online_yet_is_booked_and_never_oversold(network: Town) -> N
             got = [capacity.hold(tx, f"{start:%d}-{nth}", "nanjing", "starter", start, start + DAY,
                                  now=network.clock.at) for nth in range(places + 1)]
             assert got == [True] * places + [False]
+
+
+def test_180_vouchers_are_booked_before_the_capacity_is_online(network: Town) -> None:
+    """0.8 EFLOPS, then 1.8: 180 redemptions months ahead get the first of July, the next is told the nearest date that
+    is free, and nothing is at the site before."""
+    apply(network.ctx, example("nanjing-ahead.yaml"), dry_run=False)
+    programme = example("nanjing-ahead.yaml").programmes[0]
+    assert (programme.scheduled, programme.book_ahead) == (True, 180 * DAY)
+    network.advance_to(ONLINE - 90 * DAY)
+    with network.store.write() as tx:
+        digests = [vouchers.new_code() for _ in range(181)]
+        entitlement.issue(tx, network.sender.id, programme, digests, Decimal(24), network.clock.at,
+                          network.clock.at + programme.valid_for)
+    booked = [network.redeem(code, begins_at=ONLINE).account for code in digests[:180]]
+    assert {network.account(id).site for id in booked} == {"nanjing"}
+    with pytest.raises(RuleError, match="nearest beginnings with a place") as refused:
+        network.redeem(digests[180], begins_at=ONLINE)
+    after = ONLINE + timedelta(minutes=10) + DAY + 3 * DAY
+    assert after.astimezone(times.zone()).isoformat() in str(refused.value)
+    assert network.redeem(digests[180], begins_at=after).account
+    # Those who have a place that is there already are prepared in the last minutes of June.
+    with network.store.read() as tx:
+        days = calendar.calendar(tx, "nanjing", "starter", date(2027, 6, 30), 2, network.clock.at, times.zone())
+    assert [(day.places, day.booked, day.free, day.coming) for day in days] == [(80, 80, 0, 100), (180, 180, 0, 0)]
+    assert network.work() == 0
 
 
 def test_a_booking_that_reaches_back_before_it_is_online_is_refused(network: Town) -> None:

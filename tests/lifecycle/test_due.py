@@ -9,11 +9,16 @@ from orchestrator.lifecycle.due import Due, Owed, due_now, next_due
 from tests.lifecycle.making import END, HOUR, NOW, OFFER, account
 
 FIRST, SECOND = END - HOUR, END - HOUR / 6
+BOOKED = {"prepare_at": NOW + HOUR, "begins_at": NOW + 2 * HOUR}
 
 
 @pytest.mark.parametrize(("seen", "owed"), [
     (account(State.REQUESTED), Due(Owed.PROVISION, NOW)),
     (account(State.PROVISIONING), Due(Owed.PROVISION, NOW)),
+    (account(State.REQUESTED, **BOOKED), Due(Owed.PROVISION, NOW + HOUR)),
+    (account(State.PROVISIONING, **BOOKED), Due(Owed.PROVISION, NOW)),
+    (account(State.PROVISIONING, prepared_at=NOW, **BOOKED), Due(Owed.PROVISION, NOW + 2 * HOUR)),
+    (account(State.ACTIVE, **BOOKED), Due(Owed.WARN, FIRST)),
     (account(State.ACTIVE), Due(Owed.WARN, FIRST)),
     (account(State.ACTIVE, warned=1), Due(Owed.WARN, SECOND)),
     (account(State.ACTIVE, warned=2), Due(Owed.FENCE, END)),

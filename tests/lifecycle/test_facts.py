@@ -48,6 +48,20 @@ def test_a_week_of_2400_hours_is_25_to_100_vouchers() -> None:
     assert programme.vouchers_for(TRIAL) == (25, 100)
 
 
+def test_vouchers_that_are_booked_ahead_have_24_to_96_hours_too() -> None:
+    """Nanjing: part of the capacity is booked before it is online; the beginning is chosen when redeeming."""
+    ahead = example("nanjing-ahead.yaml").programmes[0]
+    assert (ahead.least, ahead.most, ahead.scheduled) == (Decimal(24), Decimal(96), True)
+
+
+def test_nanjing_has_80_and_then_180_times_10_to_the_16() -> None:
+    """0.8 EFLOPS, then 1.8 EFLOPS in all; one place of the example stands for 10^16 operations a second."""
+    nanjing = example("jiangsu-sites.yaml").sites[0]
+    assert nanjing.places is not None
+    counts = [place.count for place in nanjing.places]
+    assert [sum(counts[:nth]) * 10**16 for nth in (1, 2)] == [80 * 10**16, 180 * 10**16]
+
+
 def test_wuxi_has_50_million_a_year() -> None:
     """50,000,000.00 yuan, in a civil year, for all entities together; no cap for one entity."""
     assert (WUXI.pool.amount, WUXI.pool.per, WUXI.cap.amount) == (Decimal("50000000.00"), Period.YEAR, None)

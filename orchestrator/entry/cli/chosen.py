@@ -44,9 +44,18 @@ class Choice:
 
 def select(ctx: "Context", choice: Choice, limit: int, live: bool | None = True) -> "list[AccountRecord]":
     """The accounts, by id; at most `limit`. One that is named and not there is an error."""
+    found = paged(ctx, _filter(ctx, choice, live), limit)
+    missing = sorted(set(choice.ids or ()) - {record.id for record in found})
+    if missing:
+        raise CommandError(f"there is no {'such ' if choice.filtered or live else ''}account {missing[0]!r}: "
+                           "`tenure account list --all` shows those there are")
+    return found
+
+
+def paged(ctx: "Context", which: "Filter", limit: int) -> "list[AccountRecord]":
+    """The accounts of a filter, by id, at most `limit`; read in pages."""
     from orchestrator.store import accounts
 
-    which = _filter(ctx, choice, live)
     found: list[AccountRecord] = []
     with ctx.store.read() as tx:
         while len(found) < limit:
@@ -54,10 +63,6 @@ def select(ctx: "Context", choice: Choice, limit: int, live: bool | None = True)
             found += page
             if len(page) < PAGE:
                 break
-    missing = sorted(set(choice.ids or ()) - {record.id for record in found})
-    if missing:
-        raise CommandError(f"there is no {'such ' if choice.filtered or live else ''}account {missing[0]!r}: "
-                           "`tenure account list --all` shows those there are")
     return found
 
 

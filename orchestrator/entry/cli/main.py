@@ -11,6 +11,7 @@ import typer
 from orchestrator.entry.cli import (
     account,
     bill,
+    booking,
     contract,
     doctor,
     draw,
@@ -45,7 +46,7 @@ for part in (setup, redeem, reap, serve, doctor, top):
 for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("account", account), ("stack", stack),
                    ("token", token), ("session", session), ("journal", proof.journal),
                    ("certificate", proof.certificate),
-                   ("holder", proof.holder), ("programme", programme), ("draw", draw),
+                   ("holder", proof.holder), ("programme", programme), ("booking", booking), ("draw", draw),
                    ("contract", contract), ("bill", bill), ("subsidy", subsidy)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from orchestrator.entry.http import (
     accounts,
     acts,
+    bookings,
     claims,
     contracts,
     documents,
@@ -36,7 +37,8 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
     app = FastAPI(title="Tenure", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None,
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
-    for room in (hooks, accounts, acts, proofs, claims, contracts, sign_in, sign_in_oidc, operators):
+    for room in (hooks, accounts, acts, bookings, proofs, claims, contracts, sign_in, sign_in_oidc,
+                 operators):
         app.include_router(room.routes(shared))
     app.include_router(health.routes(shared, meters))
     problems.install(app)

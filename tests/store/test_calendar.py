@@ -1,0 +1,177 @@
+"""Bookings, redemptions for now and extensions against a model that counts by looking: never more holds than places."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.times import zone
+from orchestrator.store import calendar, capacity, sites
+from orchestrator.store.engine import Store
+from orchestrator.store.sites import Places
+from tests.store import storm
+from tests.store.making import HOUR, NOW, OFFER, World, furnish, number
+
+DAY = timedelta(days=1)
+SITE = "nanjing"
+PLACES = (Places(SITE, OFFER.name, 2), Places(SITE, OFFER.name, 3, from_=NOW + 5 * DAY),
+          Places(SITE, OFFER.name, 1, until=NOW + 8 * DAY))
+CHINA = zone()
+
+
+@dataclass
+class Model:
+    """What is held, by account; every step is looked at hour by hour."""
+
+    held: dict[str, tuple[datetime, datetime]]
+
+    def fits(self, account: str, start: datetime, until: datetime) -> bool:
+        others = [span for other, span in self.held.items() if other != account]
+        return all(sum(begin <= at < end for begin, end in others) < there(at) for at in hours(start, until))
+
+    def worst(self) -> int:
+        """How many places are free where fewest are."""
+        edges = [edge for span in self.held.values() for edge in span]
+        return min((there(at) - sum(begin <= at < end for begin, end in self.held.values()) for at in edges
+                    if at < NOW + 30 * DAY), default=0)
+
+
+def hours(start: datetime, until: datetime) -> list[datetime]:
+    return [start + nth * HOUR for nth in range(int((until - start) / HOUR))]
+
+
+def there(at: datetime) -> int:
+    return sum(place.count for place in PLACES if place.from_ <= at < place.until)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_calendar_is_the_models(world: World, seed: int) -> None:
+    """Booked, taken now, extended, moved and released at random: each answer is the model's, and no instant ever has
+    more holds than places."""
+    model, chance = Model({}), random.Random(seed)  # noqa: S311 - a test's dice
+    with world.store.write() as tx:
+        sites.put_places(tx, SITE, list(PLACES))
+        for _ in range(150):
+            account = number(chance.randrange(14))
+            start = NOW + chance.choice((0, chance.randrange(1, 240))) * HOUR
+            until = start + chance.randrange(1, 120) * HOUR
+            known = model.held.get(account)
+            match chance.choice(("hold", "hold", "extend", "move", "release")):
+                case "release":
+                    capacity.release(tx, account)
+                    model.held.pop(account, None)
+                    continue
+                case "hold" if known is None:
+                    got = capacity.hold(tx, account, SITE, OFFER.name, start, until, NOW)
+                case "extend" if known is not None:
+                    start = known[0]
+                    until = max(until, start + HOUR)
+                    got = capacity.extend(tx, account, until, NOW)
+                case "move" if known is not None:
+                    got = capacity.move(tx, account, SITE, OFFER.name, start, until, NOW)
+                case _:
+                    continue
+            shorter = known is not None and start == known[0] and until <= known[1]
+            assert got == (shorter or model.fits(account, start, until))
+            if got:
+                model.held[account] = (start, until)
+            assert model.worst() >= 0
+
+
+def test_a_thousand_bookings_at_once_with_redemptions_and_extensions(store: Store) -> None:
+    """From many threads, for the same five days: afterwards no instant has more holds than places, and whoever was
+    told that the place is theirs has it."""
+    patient = Store(store.url.render_as_string(hide_password=False), store.keyring, busy=storm.PATIENT)
+    furnish(patient)
+    with patient.write() as tx:
+        sites.put_places(tx, SITE, [Places(SITE, OFFER.name, 20), Places(SITE, OFFER.name, 30, from_=NOW + 3 * DAY)])
+    wishes = [(nth, random.Random(nth)) for nth in range(1000)]  # noqa: S311
+
+    def one(nth: int, chance: random.Random) -> tuple[str, datetime, datetime] | None:
+        account = number(nth)
+        start = NOW if nth % 3 == 0 else NOW + chance.randrange(1, 120) * HOUR
+        until = start + chance.randrange(12, 48) * HOUR
+        with patient.write() as tx:
+            if not capacity.hold(tx, account, SITE, OFFER.name, start, until, NOW):
+                return None
+        longer = until + DAY
+        with patient.write() as tx:
+            return account, start, longer if nth % 5 == 0 and capacity.extend(tx, account, longer, NOW) else until
+
+    with ThreadPoolExecutor(24) as pool:
+        told = [answer for answer in pool.map(lambda wish: one(*wish), wishes) if answer is not None]
+    with patient.read() as tx:
+        held = capacity.held(tx, SITE, OFFER.name, NOW, NOW + 60 * DAY, NOW)
+    assert sum(stretch.count for stretch in held) == len(told)
+    spans = sorted((start, until) for _, start, until in told)
+    assert spans == sorted((stretch.start, stretch.until) for stretch in held for _ in range(stretch.count))
+    for at in {edge for span in spans for edge in span}:
+        places = 20 if at < NOW + 3 * DAY else 50
+        assert sum(start <= at < until for start, until in spans) <= places
+    assert len(told) > 100
+    patient.close()
+
+
+def test_a_move_between_sites_releases_the_first(world: World) -> None:
+    """One hold an account, whichever site it is at."""
+    with world.store.write() as tx:
+        sites.put_places(tx, SITE, [Places(SITE, OFFER.name, 1)])
+        sites.put_places(tx, "wuxi", [Places("wuxi", OFFER.name, 1)])
+        assert capacity.hold(tx, number(1), SITE, OFFER.name, NOW, NOW + DAY)
+        assert capacity.move(tx, number(1), "wuxi", OFFER.name, NOW + DAY, NOW + 2 * DAY, NOW)
+        assert [capacity.free(tx, site, OFFER.name, at) for site, at in ((SITE, NOW), ("wuxi", NOW),
+                                                                        ("wuxi", NOW + DAY))] == [1, 1, 0]
+
+
+def test_whose_turn_it_is(world: World) -> None:
+    """Of those who hold a place now, the first so many as there are places; an overdue one goes first."""
+    with world.store.write() as tx:
+        sites.put_places(tx, SITE, [Places(SITE, OFFER.name, 3)])
+        for nth, start in ((1, NOW - 2 * DAY), (2, NOW), (3, NOW)):
+            assert capacity.hold(tx, number(nth), SITE, OFFER.name, start, start + DAY, now=start)
+        sites.put_places(tx, SITE, [Places(SITE, OFFER.name, 2)])
+        assert [capacity.its_turn(tx, number(nth), NOW) for nth in (1, 2, 3, 4)] == [True, True, False, False]
+
+
+def test_each_day_says_places_taken_booked_free_and_coming(world: World) -> None:
+    """By civil days: two places, three more from the third day's noon on."""
+    noon = datetime(2026, 3, 3, 4, tzinfo=UTC)
+    with world.store.write() as tx:
+        sites.put_places(tx, SITE, [Places(SITE, OFFER.name, 2), Places(SITE, OFFER.name, 3, from_=noon)])
+        capacity.hold(tx, number(1), SITE, OFFER.name, NOW, NOW + DAY)
+        capacity.hold(tx, number(2), SITE, OFFER.name, NOW + 12 * HOUR, NOW + 2 * DAY, NOW)
+        capacity.hold(tx, number(3), SITE, OFFER.name, noon, noon + DAY, NOW)
+        days = calendar.calendar(tx, SITE, OFFER.name, date(2026, 3, 1), 5, NOW, CHINA)
+        assert calendar.offered(tx, SITE) == [(SITE, OFFER.name)]
+    assert [(day.day.day, day.places, day.taken, day.booked, day.free, day.coming) for day in days] == [
+        (1, 2, 1, 0, 1, 3), (2, 2, 1, 1, 0, 3), (3, 2, 0, 1, 1, 0), (4, 5, 0, 1, 4, 0), (5, 5, 0, 0, 5, 0)]
+
+
+def test_a_day_is_as_free_as_its_fullest_hour(world: World) -> None:
+    """Whatever is held, a whole day's account fits on a day exactly when the calendar shows one free."""
+    chance = random.Random(7)  # noqa: S311
+    with world.store.write() as tx:
+        sites.put_places(tx, SITE, list(PLACES))
+        for nth in range(12):
+            start = NOW + chance.randrange(1, 200) * HOUR
+            capacity.hold(tx, number(nth), SITE, OFFER.name, start, start + chance.randrange(6, 80) * HOUR, NOW)
+        days = calendar.calendar(tx, SITE, OFFER.name, date(2026, 3, 2), 12, NOW, CHINA)
+        for day in days:
+            midnight = datetime(day.day.year, day.day.month, day.day.day, tzinfo=CHINA)
+            fits = capacity.hold(tx, "whole-day", SITE, OFFER.name, midnight, midnight + DAY, NOW)
+            capacity.release(tx, "whole-day")
+            assert fits == (day.free > 0)
+            assert day.free == max(0, day.places - day.taken - day.booked)
+    assert all(later.day - earlier.day == DAY for earlier, later in pairwise(days))
+
+
+@pytest.mark.parametrize(("first", "days"), [(date(9999, 12, 31), 2), (date(1, 1, 1), 1), (date(2027, 1, 1), 0),
+                                             (date(2027, 1, 1), 401)])
+def test_days_that_no_calendar_has_are_refused(world: World, first: date, days: int) -> None:
+    """An error, never an overflow."""
+    with world.store.read() as tx, pytest.raises(RuleError):
+        calendar.calendar(tx, SITE, OFFER.name, first, days, NOW, CHINA)
