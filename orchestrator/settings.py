@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 FILE = "tenure.yaml"
 
@@ -90,6 +90,48 @@ class Metering(_Part):
     outages: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = timedelta(minutes=1)
 
 
+_Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?$")]
+_Address = Annotated[str, StringConstraints(
+    pattern=r"^[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+_Line = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Mail(_Part):
+    """The mail server through which holders are written to. Without this section nobody is, and nothing is queued."""
+
+    host: _Host
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """587, 465 or 25, as `tls` is, when left out."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    ca_file: str = ""
+    """Certificate authorities of one's own, PEM; empty: the machine's."""
+    user: _Line = ""
+    password_file: str = ""
+    """A file that only its owner can read, read anew for each connection; relative to the home folder."""
+    sender: _Address
+    sender_name: _Line = ""
+    reply_to: _Address | None = None
+    timeout: timedelta = timedelta(seconds=20)
+    give_up_after: timedelta = timedelta(days=5)
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> "Mail":
+        if bool(self.user) != bool(self.password_file):
+            raise ValueError("user and password_file go together")
+        if self.user and self.tls == "none":
+            raise ValueError("tls: none would send the password in the clear")
+        return self
+
+    @property
+    def domain(self) -> str:
+        """Where our mail comes from: in Message-IDs, and how we greet the server."""
+        return self.sender.partition("@")[2]
+
+    def port_used(self) -> int:
+        """The port, as written or as usual."""
+        return self.port or {"starttls": 587, "implicit": 465, "none": 25}[self.tls]
+
+
 class Stack(_Part):
     """Pulumi's state: a backend URL, or files under the home folder when empty."""
 
@@ -105,6 +147,7 @@ class Settings(_Part):
     listen: Listen = Listen()
     stacks: Stack = Stack()
     callbacks: Callbacks = Callbacks()
+    mail: Mail | None = None
     workers: Workers = Workers()
     metering: Metering = Metering()
     sessions: Sessions = Sessions()

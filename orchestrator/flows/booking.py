@@ -12,12 +12,13 @@ from orchestrator.flows.callbacks import facts
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.entitlement import Under
+from orchestrator.flows.tell import tell
 from orchestrator.lifecycle import booking as rules
 from orchestrator.lifecycle import calendar, times
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
-from orchestrator.store import accounts, capacity, journal, outbox
+from orchestrator.store import accounts, capacity, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import NotFound
@@ -95,7 +96,7 @@ def _cancel(ctx: Context, tx: Tx, account_id: str, actor: str, why: str) -> Acco
     accounts.save(tx, account, claimed, release=True)
     journal.write(tx, "booking.cancelled", account.id, actor, why, begins_at=account.begins_at,
                   voucher_restored=untouched)
-    outbox.put(tx, claimed.sender, "booking.cancelled", account.id, {**facts(account), "voucher_restored": untouched})
+    tell(ctx, tx, claimed.sender, "booking.cancelled", account.id, {**facts(account), "voucher_restored": untouched})
     return account
 
 
@@ -132,7 +133,7 @@ def _move(ctx: Context, tx: Tx, account_id: str, begins_at: datetime, actor: str
     accounts.save(tx, account, claimed, release=True)
     journal.write(tx, "booking.moved", account_id, actor, why, before=known.begins_at, begins_at=begins_at,
                   site=account.site)
-    outbox.put(tx, claimed.sender, "booking.moved", account_id, {**facts(account)})
+    tell(ctx, tx, claimed.sender, "booking.moved", account_id, {**facts(account)})
     return account
 
 

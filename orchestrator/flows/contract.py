@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.flows import contract_paper, placement
+from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context
 from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.effects import commit
+from orchestrator.flows.tell import tell
 from orchestrator.lifecycle import money, price, times
 from orchestrator.lifecycle.account import Account, FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END
@@ -109,6 +111,9 @@ def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: 
         raise RuleError("contract_known", f"there is a contract {made.id!r} already")
     journal.write(tx, "contract.drafted", account_id, actor, contract=made.id, document=made.digest,
                   price=str(made.price), customer_class=customer_class, ends_at=ends_at)
+    tell(ctx, tx, accounts.record(tx, account_id).sender, "contract.drafted", account_id,
+         {**facts(account), "contract": made.id, "price": str(made.price), "contract_ends_at": text(ends_at),
+          "document": made.digest})
     return made
 
 

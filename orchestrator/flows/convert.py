@@ -11,11 +11,13 @@ from orchestrator.flows import operate, placement
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, Difference, spec_of
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.reminders import contract_ending, grace_ends
+from orchestrator.flows.tell import tell
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END, Contract, ContractState
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
-from orchestrator.store import accounts, capacity, contracts, journal, outbox
+from orchestrator.store import accounts, capacity, contracts, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from providers.protocol import AlreadyFenced, Site
@@ -59,10 +61,19 @@ def _ask(ctx: Context, tx: Tx, contract: Contract, actor: str, sender: str | Non
     _convertible(account, contract, now)
     offer = placement.offer_named(tx, contract.offer)
     _keep_place(tx, account, offer, contract.ends_at, now)
-    accounts.save(tx, replace(account, contract=contract.id, convert_asked=True), account)
+    asked = accounts.save(tx, replace(account, contract=contract.id, convert_asked=True), account)
     journal.write(tx, "contract.asked", account.id, actor, contract=contract.id, document=contract.document,
                   ends_at=contract.ends_at)
+    tell(ctx, tx, accounts.record(tx, account.id).sender, "contract.signed", account.id,
+         {**facts(asked), "contract_ends_at": text(contract.ends_at), "document": contract.document,
+          "by": _signer(actor)})
     return known
+
+
+def _signer(actor: str) -> str:
+    """Who brought the signature: the holder at their link, the sender by its event, or an operator."""
+    kind = actor.partition(":")[0]
+    return kind if kind in ("holder", "sender") else "operator"
 
 
 def _convertible(account: Account, contract: Contract, now: datetime) -> None:
@@ -158,6 +169,7 @@ def _overtaken(ctx: Context, tx: Tx, claimed: Claimed, fenced_at: datetime) -> C
     account = replace(claimed.account.move(State.FENCED, at=ctx.clock()), fenced_at=fenced_at, fenced_by=FencedBy.END)
     journal.write(tx, "account.fenced", account.id, f"site:{account.site}", by="end", fenced_at=fenced_at,
                   generation=claimed.generation)
+    grace_ends(ctx, tx, claimed.sender, account)
     return accounts.save(tx, account, claimed, release=False)
 
 
@@ -168,7 +180,9 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, contract: Contract, offer: Off
     contracts.save(tx, replace(contract, state=ContractState.ACTIVE, begun_at=ctx.clock()))
     journal.write(tx, "account.converted", account.id, f"worker:{ctx.worker}", contract=contract.id,
                   generation=claimed.generation, ends_at=contract.ends_at)
-    outbox.put(tx, claimed.sender, "account.converted", account.id, facts(account))
+    for type in ("account.converted", "contract.active"):
+        tell(ctx, tx, claimed.sender, type, account.id, facts(account))
+    contract_ending(ctx, tx, claimed.sender, account)
 
 
 def _refuse(ctx: Context, claimed: Claimed, contract: Contract, why: str) -> None:
@@ -187,8 +201,8 @@ def _refuse(ctx: Context, claimed: Claimed, contract: Contract, why: str) -> Non
             capacity.release(tx, before.id)
             capacity.hold(tx, before.id, before.site, before.offer.name, ctx.clock(), until)
         journal.write(tx, "contract.refused", before.id, f"worker:{ctx.worker}", why, contract=contract.id)
-        outbox.put(tx, claimed.sender, "contract.refused", before.id,
-                   {**facts(account), "contract": contract.id, "reason": why, "at": text(ctx.clock())})
+        tell(ctx, tx, claimed.sender, "contract.refused", before.id,
+             {**facts(account), "contract": contract.id, "reason": why, "at": text(ctx.clock())})
 
     commit("convert.refuse", ctx.store, save)
     ctx.wake.set()

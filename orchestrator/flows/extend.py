@@ -61,7 +61,7 @@ def move_end(ctx: Context, claimed: Claimed, end: datetime, told: Callable[[Tx, 
     if isinstance(answer, AlreadyFenced):
         _keep_place(ctx, account, account.ends_at)
         by_whom = FencedBy(answer.by)
-        commit("extend.save", ctx.store, lambda tx: save_fenced(tx, claimed, answer.at, by_whom, ctx.clock(),
+        commit("extend.save", ctx.store, lambda tx: save_fenced(ctx, tx, claimed, answer.at, by_whom,
                                                                 f"site:{account.site}"))
         raise RuleError("already_fenced", f"account {account.id} was fenced at its site at {text(answer.at)}")
     done = commit("extend.save", ctx.store, lambda tx: _save(ctx, tx, claimed, end, told))

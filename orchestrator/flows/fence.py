@@ -10,9 +10,11 @@ from functools import partial
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.reminders import grace_ends
+from orchestrator.flows.tell import tell
 from orchestrator.flows.trouble import Trouble, mark, tried, trouble
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
-from orchestrator.store import accounts, contracts, journal, outbox
+from orchestrator.store import accounts, contracts, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict
@@ -101,25 +103,26 @@ def _write_down(ctx: Context, name: str, change: Callable[[Tx], None]) -> None:
 
 
 def _save_all(ctx: Context, tx: Tx, by: FencedBy, done: Sequence[tuple[Claimed, datetime]]) -> None:
-    now = ctx.clock()
     for claimed, at in done:
         try:
-            save(tx, claimed, at, by, now, f"worker:{ctx.worker}")
+            save(ctx, tx, claimed, at, by, f"worker:{ctx.worker}")
         except Conflict as lost:
             log.info("%s", lost)
 
 
-def save(tx: Tx, claimed: Claimed, at: datetime, by: FencedBy, now: datetime, actor: str, why: str = "") -> Account:
-    """Write down that the site has fenced this account, and tell the sender the first time."""
-    account = fenced(claimed.account, at, by, now)
+def save(ctx: Context, tx: Tx, claimed: Claimed, at: datetime, by: FencedBy, actor: str, why: str = "") -> Account:
+    """Write down that the site has fenced this account, and tell it the first time."""
+    account = fenced(claimed.account, at, by, ctx.clock())
     accounts.save(tx, account, claimed, release=True)
     if by is FencedBy.END:
-        contracts.end(tx, account, now)
+        contracts.end(tx, account, ctx.clock())
     journal.write(tx, "account.fenced", account.id, actor, why, by=by.value, fenced_at=at,
                   generation=claimed.generation)
     if claimed.account.state in USABLE:
-        outbox.put(tx, claimed.sender, "account.fenced", account.id,
-                   {**facts(account), "fenced_at": text(at), "by": by.value, "kept_until": text(account.grace_until)})
+        tell(ctx, tx, claimed.sender, "account.fenced", account.id,
+             {**facts(account), "fenced_at": text(at), "by": by.value, "kept_until": text(account.grace_until)})
+    if claimed.account.fenced_by is not FencedBy.END:
+        grace_ends(ctx, tx, claimed.sender, account)
     return account
 
 

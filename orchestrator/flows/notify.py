@@ -1,42 +1,48 @@
-"""Callbacks to senders: the outbox, signed as Standard Webhooks, tried with growing pauses for days."""
+"""The outbox's deliverer: callbacks to senders and mail to holders, tried with growing pauses for days."""
 
-import json
 import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import httpcore
-from standardwebhooks import Webhook
-
-from orchestrator.flows.callbacks import text
-from orchestrator.flows.claim import claim_url
+from orchestrator.flows import mail, reminders, webhook
 from orchestrator.flows.context import Context
-from orchestrator.flows.effects import commit, effect
-from orchestrator.flows.egress import post
+from orchestrator.flows.delivery import SHORTEST_PAUSE, Outcome, settle
+from orchestrator.flows.effects import commit
 from orchestrator.flows.lanes import Lanes
-from orchestrator.store import outbox, senders
+from orchestrator.flows.reminders import Overtaken
+from orchestrator.flows.smtp import Session
+from orchestrator.store import outbox
 from orchestrator.store.engine import Tx
-from orchestrator.store.errors import Conflict, NotFound, StoreError
-from orchestrator.store.outbox import Message
+from orchestrator.store.errors import Conflict, StoreError
+from orchestrator.store.outbox import Channel, Message
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-PER_SENDER = 20
+PER_LANE = 20
 AT_ONCE = 100
-MOST_WAITING = 4 * PER_SENDER
-"""Of one sender, in this process. More would only outlive their claims, and be sent twice."""
-SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=6)
+MOST_WAITING = 4 * PER_LANE
+"""Of one lane, in this process. More would only outlive their claims, and be sent twice."""
+POSTERS, CONNECTIONS = 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One sender's callbacks, or the mail to its holders: what is slow holds up only itself."""
+
+    channel: Channel
+    sender: str
 
 
 class Notifier:
-    """Delivers what is in the outbox; a sender that does not answer holds up only itself."""
+    """Delivers what is in the outbox; a sender or a mail server that does not answer holds up only itself."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._lanes: Lanes[str, Message] = Lanes(self._deliver, self._wait, most=PER_SENDER)
+        self._lanes: Lanes[Lane, Message] = Lanes(self._deliver, self._wait, most=PER_LANE)
 
     def run(self, stop: threading.Event, poll: timedelta = timedelta(milliseconds=200)) -> None:
         """Until told to stop."""
@@ -44,7 +50,7 @@ class Notifier:
             try:
                 self.tick(self._ctx.clock())
             except StoreError as error:
-                log.warning("callbacks wait, the database does not answer: %s", error)
+                log.warning("messages wait, the database does not answer: %s", error)
             stop.wait(poll.total_seconds())
 
     def tick(self, now: datetime) -> int:
@@ -54,26 +60,48 @@ class Notifier:
         if wake is None or wake > now:
             return 0
         messages = commit("notify.claim", self._ctx.store, lambda tx: outbox.claim_due(
-            tx, now, self._ctx.worker, AT_ONCE, LEASE, PER_SENDER))
-        grouped: dict[str, list[Message]] = {}
+            tx, now, self._ctx.worker, AT_ONCE, LEASE, PER_LANE))
+        grouped: dict[Lane, list[Message]] = {}
         for message in messages:
-            grouped.setdefault(message.sender, []).append(message)
-        for sender, some in grouped.items():
-            room = max(0, MOST_WAITING - self._lanes.waiting(sender))
-            self._lanes.put(sender, some[:room])
-            self._wait(sender, some[room:])
+            grouped.setdefault(Lane(message.channel, message.sender), []).append(message)
+        for lane, some in grouped.items():
+            room = max(0, MOST_WAITING - self._lanes.waiting(lane))
+            self._lanes.put(lane, some[:room])
+            self._wait(lane, some[room:])
         return len(messages)
 
     def idle(self, timeout: float | None = None) -> bool:
         """Wait until everything that was taken up is answered."""
         return self._lanes.idle(timeout)
 
-    def _deliver(self, sender: str, messages: Sequence[Message]) -> bool:
-        """True when none got through: then the sender is away, and what waits for it need not be tried now."""
-        with ThreadPoolExecutor(min(4, len(messages)), f"notify-{sender}") as pool:
-            return not any(pool.map(lambda message: deliver(self._ctx, message), messages))
+    def _deliver(self, lane: Lane, messages: Sequence[Message]) -> bool:
+        """True when the other side is away: then what waits for it need not be tried now."""
+        if lane.channel == outbox.MAIL:
+            slices = [messages[start::CONNECTIONS] for start in range(min(CONNECTIONS, len(messages)))]
+            with ThreadPoolExecutor(len(slices), f"mail-{lane.sender}") as pool:
+                return all(list(pool.map(self._mail, slices)))
+        with ThreadPoolExecutor(min(POSTERS, len(messages)), f"notify-{lane.sender}") as pool:
+            return not any(list(pool.map(lambda message: deliver(self._ctx, message), messages)))
 
-    def _wait(self, sender: str, messages: Sequence[Message]) -> None:
+    def _mail(self, messages: Sequence[Message]) -> bool:
+        """These over one connection. True when the server is away; those not tried are given back."""
+        settings, began = self._ctx.settings.mail, self._ctx.clock()
+        if settings is None:
+            for message in messages:
+                _try(self._ctx, message, None)
+            return False
+        with Session(settings, self._ctx.home) as session:
+            for index, message in enumerate(messages):
+                if self._ctx.clock() - began > LEASE / 2:
+                    # So slow that the claims would lapse, and others send the same.
+                    self._wait(Lane(outbox.MAIL, message.sender), messages[index:])
+                    return False
+                if _try(self._ctx, message, session).away:
+                    self._wait(Lane(outbox.MAIL, message.sender), messages[index + 1:])
+                    return True
+        return False
+
+    def _wait(self, lane: Lane, messages: Sequence[Message]) -> None:
         """Give these back untried."""
         if messages:
             until = self._ctx.clock() + SHORTEST_PAUSE
@@ -82,64 +110,51 @@ class Notifier:
 
 def _put_off(tx: Tx, messages: Sequence[Message], until: datetime) -> None:
     for message in messages:
-        outbox.later(tx, message.id, until, "waits for the sender's earlier ones")
+        try:
+            outbox.later(tx, message.id, until, "waits for earlier ones")
+        except Conflict:
+            log.debug("%s %s was delivered meanwhile", message.channel, message.id)
 
 
 def deliver(ctx: Context, message: Message) -> bool:
-    """Try one message; says whether it is done with. Never raises for what a sender's server does."""
+    """Try one message; says whether it is done with. Never raises for what another's server does."""
+    settings = ctx.settings.mail
+    if message.channel != outbox.MAIL or settings is None:
+        return _try(ctx, message, None).error is None
+    with Session(settings, ctx.home) as session:
+        return _try(ctx, message, session).error is None
+
+
+def _try(ctx: Context, message: Message, session: Session | None) -> Outcome:
+    with ctx.store.read() as tx:
+        turned = reminders.overtaken(tx, message, ctx.clock())
+    if turned is not None:
+        commit("notify.turn", ctx.store, lambda tx: _turn(ctx, tx, message, turned))
+        return Outcome(turned.why, final=True)
+    outcome = _told(ctx, message, session)
+    settle(ctx, message, outcome)
+    return outcome
+
+
+def _told(ctx: Context, message: Message, session: Session | None) -> Outcome:
     try:
-        with ctx.store.read() as tx:
-            sender = senders.get(tx, message.sender)
-            secrets = senders.secrets(tx, message.sender, ctx.clock())
-    except NotFound:
-        sender, secrets = None, []
-    if sender is None or sender.callback_url is None:
-        commit("notify.save", ctx.store, lambda tx: outbox.sent(tx, message.id, ctx.clock()))
-        return True
-    error = _send(ctx, sender.callback_url, secrets[0], message)
-    if error is None:
-        commit("notify.save", ctx.store, lambda tx: outbox.sent(tx, message.id, ctx.clock()))
-        return True
-    _later(ctx, message, error)
-    return False
+        if message.channel != outbox.MAIL:
+            return webhook.send(ctx, message)
+        if session is None:
+            return Outcome("no mail server is set up any more: tenure.yaml has no `mail:`")
+        return mail.send(ctx, session, message)
+    except StoreError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - a fault of ours in one message must not hold up its lane; the log has it
+        log.exception("%s %s (%s of %s)", message.channel, message.id, message.type, message.account)
+        return Outcome(f"a fault in Tenure ({type(fault).__name__}): its log has the traceback")
 
 
-def _send(ctx: Context, url: str, secret: str, message: Message) -> str | None:
-    """None when the sender has it, otherwise what was in the way. Nothing secret is in the sentence."""
-    now, body = ctx.clock(), body_of(ctx, message)
-    headers = {
-        "content-type": "application/json", "user-agent": "tenure", "webhook-id": message.id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message.id, now, body.decode()),
-    }
-    settings = ctx.settings.callbacks
+def _turn(ctx: Context, tx: Tx, message: Message, turned: Overtaken) -> None:
+    """The reminder is left out; where the end was only moved, there is another in its place."""
     try:
-        status = effect("notify.send", post, url, headers, body, settings.allow, settings.timeout.total_seconds())
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.UnsupportedProtocol,
-            OSError, ValueError) as failed:
-        return f"{type(failed).__name__}: {failed}"
-    return None if 200 <= status < 300 else f"the answer was {status}"
-
-
-def body_of(ctx: Context, message: Message) -> bytes:
-    """The exact bytes that are signed: the same at every try."""
-    data = dict(message.data)
-    if message.type == "account.usable":
-        # Made here and never stored: the outbox lies in the clear, and whoever has this link can claim.
-        data["claim_url"] = claim_url(ctx, message.account)
-    document = {"type": message.type, "timestamp": text(message.at), "data": data}
-    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _later(ctx: Context, message: Message, error: str) -> None:
-    now = ctx.clock()
-    if now - message.at > ctx.settings.callbacks.give_up_after:
-        log.error("callback %s (%s of %s) is given up: %s", message.id, message.type, message.account, error)
-        again = None
-    else:
-        # Half as long again as it has waited so far: pauses grow, however often a claim has lapsed.
-        again = now + min(max((now - message.at) / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
-    try:
-        commit("notify.save", ctx.store, lambda tx: outbox.later(tx, message.id, again, error))
+        outbox.later(tx, message.id, None, turned.why)
     except Conflict:
-        log.debug("callback %s was delivered meanwhile", message.id)
+        return
+    if turned.moved is not None:
+        reminders.put_anew(tx, message, turned.moved, ctx.clock())

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.flows import fence as fences
-from orchestrator.flows.callbacks import text
+from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.tell import tell
 from orchestrator.flows.trouble import tried
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import ContractState
@@ -61,8 +62,8 @@ def fence(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Accoun
         if answers[0].error is not None or answers[0].at is None:
             raise answers[0].error or LookupError(f"site {account.site} gave no answer for account {account.id}")
         at = answers[0].at
-        return commit("operator.save", ctx.store, lambda tx: fences.save(tx, claimed, at, FencedBy.OPERATOR,
-                                                                         ctx.clock(), actor, why))
+        return commit("operator.save", ctx.store, lambda tx: fences.save(ctx, tx, claimed, at, FencedBy.OPERATOR, actor,
+                                                                         why))
 
 
 def unfence(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Account:
@@ -75,8 +76,8 @@ def unfence(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Acco
         answer = effect("operator.unfence", ctx.sites.get(account.site).unfence, spec_of(account), claimed.generation,
                         account.ends_at)
         if isinstance(answer, AlreadyFenced):
-            commit("operator.save", ctx.store, lambda tx: fences.save(tx, claimed, answer.at, FencedBy.END,
-                                                                      ctx.clock(), f"site:{account.site}"))
+            commit("operator.save", ctx.store, lambda tx: fences.save(ctx, tx, claimed, answer.at, FencedBy.END,
+                                                                      f"site:{account.site}"))
             raise RuleError("fence_at_end", f"account {account_id}: its end has passed at the site")
         return commit("operator.save", ctx.store, lambda tx: _lift(ctx, tx, claimed, actor, why))
 
@@ -97,6 +98,7 @@ def _lift(ctx: Context, tx: Tx, claimed: Claimed, actor: str, why: str) -> Accou
     account = before.move(State.CONTRACTED if in_force else State.ACTIVE, at=ctx.clock())
     accounts.save(tx, account, claimed, release=True)
     journal.write(tx, "account.unfenced", account.id, actor, why, generation=claimed.generation)
+    tell(ctx, tx, claimed.sender, "account.unfenced", account.id, facts(account))
     return account
 
 

@@ -135,7 +135,7 @@ def look(tx: Tx, now: datetime, where: tzinfo) -> Overview:
     rows = sites.list_(tx)
     hours = _pieces(tx, hour_edges(now, where))
     stuck, late = store.stuck(tx, MOST_STUCK), store.unfenced(tx, now - SETTLING, MOST_UNFENCED)
-    waiting, (unsent, senders) = store.waiting(tx, now), store.unsent(tx, MOST_SENDERS)
+    waiting, (unsent, senders) = store.waiting(tx, now), store.unsent(tx, now, MOST_SENDERS)
     fences = fences_of(store.fences(tx, now - FENCES_SINCE, MOST_FENCES))
     places = sites.list_places(tx)
     found = alarms(now, late[0], late[1], stuck[1], waiting, senders)

@@ -12,8 +12,9 @@ from orchestrator.flows import placement
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.tell import tell
 from orchestrator.lifecycle.account import Account, State
-from orchestrator.store import accounts, capacity, journal, outbox, sites
+from orchestrator.store import accounts, capacity, journal, sites
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from providers.protocol import AlreadyFenced, NeedsHuman, Opened, Refused, Site, SiteError, TryLater, only
@@ -195,7 +196,7 @@ def _fail(ctx: Context, claimed: Claimed, why: str) -> None:
     def save(tx: Tx) -> None:
         accounts.save(tx, account, claimed, release=True)
         journal.write(tx, "account.failed", account.id, f"worker:{ctx.worker}", reason)
-        outbox.put(tx, claimed.sender, "account.failed", account.id, {**facts(account), "reason": reason})
+        tell(ctx, tx, claimed.sender, "account.failed", account.id, {**facts(account), "reason": reason})
 
     commit("provision.failed", ctx.store, save)
     ctx.wake.set()
@@ -209,6 +210,6 @@ def _active(ctx: Context, claimed: Claimed, opened: Opened) -> None:
         accounts.save(tx, account, claimed, release=True)
         journal.write(tx, "account.usable", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
                       starts_at=text(opened.starts_at), ends_at=text(opened.ends_at))
-        outbox.put(tx, claimed.sender, "account.usable", account.id, facts(account))
+        tell(ctx, tx, claimed.sender, "account.usable", account.id, facts(account))
 
     commit("provision.active", ctx.store, save)

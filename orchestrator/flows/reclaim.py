@@ -9,9 +9,10 @@ from orchestrator.flows import certificate, entitlement, metering
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.tell import tell
 from orchestrator.flows.trouble import Trouble, tried
 from orchestrator.lifecycle.account import Account, State
-from orchestrator.store import accounts, capacity, certificates, contracts, journal, outbox
+from orchestrator.store import accounts, capacity, certificates, contracts, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from providers.protocol import Leftover, NeedsHuman, Site, only
@@ -122,5 +123,5 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, inventory: dict[str, Any], sit
         contracts.end(tx, account, now)
     journal.write(tx, "account.reclaimed", account.id, f"worker:{ctx.worker}", generation=claimed.generation,
                   voucher_restored=never_usable)
-    outbox.put(tx, claimed.sender, "account.reclaimed", account.id,
-               {**facts(account), "reclaimed_at": text(now), "voucher_restored": never_usable})
+    tell(ctx, tx, claimed.sender, "account.reclaimed", account.id,
+         {**facts(account), "reclaimed_at": text(now), "voucher_restored": never_usable})

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from orchestrator.flows import booking, claim, entitlement, placement
+from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.entitlement import Under
+from orchestrator.flows.tell import tell
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
@@ -108,6 +110,7 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
         claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
     journal.write(tx, "account.requested", id, f"sender:{sender.id}", site=account.site, offer=offer.name,
                   event=request.event, begins_at=begins_at)
+    tell(ctx, tx, sender.id, "account.redeemed", id, {**facts(account), "usable_by": text(account.provision_by)})
     return id
 
 

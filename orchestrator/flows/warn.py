@@ -10,9 +10,10 @@ from orchestrator.flows import messages
 from orchestrator.flows.callbacks import facts
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.tell import tell
 from orchestrator.flows.trouble import Trouble, later, tried
 from orchestrator.lifecycle.account import Account
-from orchestrator.store import accounts, journal, outbox
+from orchestrator.store import accounts, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict
@@ -43,8 +44,8 @@ def _warn(ctx: Context, claimed: Claimed) -> None:
     def save(tx: Tx) -> None:
         accounts.save(tx, replace(account, warned=_given(account, now)), claimed, release=True)
         journal.write(tx, "account.warned", account.id, f"worker:{ctx.worker}", terminal=told)
-        outbox.put(tx, claimed.sender, "account.warning", account.id,
-                   {**facts(account), "remaining_seconds": int(account.remaining(now).total_seconds())})
+        tell(ctx, tx, claimed.sender, "account.warning", account.id,
+             {**facts(account), "remaining_seconds": int(account.remaining(now).total_seconds())})
 
     try:
         commit("warn.save", ctx.store, save)

@@ -35,7 +35,7 @@ def gauges(tx: Tx, now: datetime) -> Gauges:
     unfenced, end = tx.execute(select(func.count(), func.min(_accounts.c.ends_at)).where(
         _accounts.c.state.in_(usable), _accounts.c.ends_at < now)).one()
     waiting, since = tx.execute(select(func.count(), func.min(_outbox.c.at)).where(
-        _outbox.c.sent_at.is_(None), _outbox.c.due_at.is_not(None))).one()
+        _outbox.c.sent_at.is_(None), _outbox.c.due_at.is_not(None), _outbox.c.at <= now)).one()
     return Gauges(by_state={row[0]: row[1] for row in states}, stuck=stuck, due_lag=due_lags(tx, now),
                   unfenced=unfenced, fence_lag=_since(end, now), outbox=waiting, outbox_lag=_since(since, now))
 

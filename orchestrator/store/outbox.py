@@ -1,13 +1,17 @@
-"""Callbacks to senders: written in the transaction of what they tell, delivered later, for days if need be."""
+"""What is to be told: written in the transaction of what it tells, delivered later, for days if need be.
+
+Two channels: signed callbacks to senders, mail to holders. A row has ids and times, never a name, an address or a link.
+"""
 
 import base64
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -17,43 +21,84 @@ from orchestrator.store.sql import storable
 _table = tables.outbox
 _INSERT = _table.insert()
 
+Channel = Literal["callback", "mail"]
+CALLBACK: Channel = "callback"
+MAIL: Channel = "mail"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One callback. `id` is its webhook-id, the same at every try."""
+    """One message. `id` is its webhook-id or names it in its Message-ID: the same at every try."""
 
     id: str
+    channel: Channel
     sender: str
     type: str
     account: str
     data: Mapping[str, Any]
     at: datetime
+    """When it happened, or when it is to be told."""
     due_at: datetime | None
     """None once it was sent or given up."""
     attempts: int
     """Tries before this one."""
     error: str | None
     sent_at: datetime | None
+    resent_at: datetime | None
+    """When an operator had it sent again."""
+
+    @property
+    def since(self) -> datetime:
+        """Since when it is being tried."""
+        return max(self.at, self.resent_at) if self.resent_at is not None else self.at
+
+    @property
+    def state(self) -> str:
+        """sent, waiting, or given up (the error says why)."""
+        if self.sent_at is not None:
+            return "sent"
+        return "waiting" if self.due_at is not None else "given up"
 
 
-def put(tx: Tx, sender: str, type: str, account: str, data: Mapping[str, Any], at: datetime | None = None) -> str:
-    """Something to tell a sender. Answers the message's id. `data` holds ids and times, never names or mail."""
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages; what is left out does not matter."""
+
+    ids: Collection[str] | None = None
+    sender: str | None = None
+    account: str | None = None
+    channel: Channel | None = None
+    type: str | None = None
+    unsent: bool = False
+    given_up: bool = False
+
+
+def put(tx: Tx, sender: str, type: str, account: str, data: Mapping[str, Any], at: datetime | None = None,
+        channel: Channel = CALLBACK) -> str:
+    """Something to tell at `at`, not before. Answers the message's id. `data` holds ids and times, no name, no mail."""
     at = at or datetime.now(UTC)
-    id = "msg_" + base64.b32encode(secrets.token_bytes(15)).decode("ascii").lower()
-    tx.execute(_INSERT, {"id": id, "sender": sender, "type": type, "account": account, "data": dict(data), "at": at,
-                         "due_at": at, "attempts": 0})
+    id = _new_id()
+    tx.execute(_INSERT, {"id": id, "channel": channel, "sender": sender, "type": type, "account": account,
+                         "data": dict(data), "at": at, "due_at": at, "attempts": 0})
     return id
 
 
+def _new_id() -> str:
+    """Ids sort as they were made: what happened in one instant is listed in its order."""
+    return "msg_" + base64.b32hexencode(time.time_ns().to_bytes(8) + secrets.token_bytes(7)).decode("ascii").lower()
+
+
 def claim_due(tx: Tx, now: datetime, worker: str, limit: int, lease: timedelta,
-              per_sender: int | None = None) -> list[Message]:
-    """Take up to `limit` messages that are due, at most `per_sender` of each sender; due again when the lease ends."""
+              per_lane: int | None = None) -> list[Message]:
+    """Take up to `limit` messages that are due, at most `per_lane` of a sender's in one channel; due again when the
+    lease ends."""
     due = _table.c.due_at <= now
     query = select(_table.c.id).where(due).order_by(_table.c.due_at, _table.c.id).limit(limit)
-    if per_sender is not None:
-        nth = func.row_number().over(partition_by=_table.c.sender, order_by=(_table.c.due_at, _table.c.id))
+    if per_lane is not None:
+        nth = func.row_number().over(partition_by=(_table.c.channel, _table.c.sender),
+                                     order_by=(_table.c.due_at, _table.c.id))
         ranked = select(_table.c.id, _table.c.due_at, nth.label("nth")).where(due).subquery()
-        query = (select(ranked.c.id).where(ranked.c.nth <= per_sender)
+        query = (select(ranked.c.id).where(ranked.c.nth <= per_lane)
                  .order_by(ranked.c.due_at, ranked.c.id).limit(limit))
     ids = tx.execute(query).scalars().all()
     if not ids:
@@ -66,7 +111,7 @@ def claim_due(tx: Tx, now: datetime, worker: str, limit: int, lease: timedelta,
 
 
 def sent(tx: Tx, id: str, at: datetime | None = None) -> None:
-    """The sender has it."""
+    """Whoever it was for has it."""
     tx.execute(update(_table).where(_table.c.id == id).values(
         sent_at=at or datetime.now(UTC), due_at=None, error=None, worker=None))
 
@@ -79,24 +124,51 @@ def later(tx: Tx, id: str, at: datetime | None, error: str) -> None:
         raise Conflict(f"message {id} was sent meanwhile")
 
 
+def again(tx: Tx, ids: Collection[str], now: datetime) -> list[Message]:
+    """Send these once more, under the same ids, with as much time as new ones. Answers them as they were."""
+    rows = tx.execute(select(_table).where(_table.c.id.in_(list(ids))).order_by(_table.c.at, _table.c.id)
+                      .with_for_update()).all()
+    tx.execute(update(_table).where(_table.c.id.in_([row.id for row in rows])).values(
+        due_at=now, resent_at=now, sent_at=None, error=None, worker=None))
+    return [_message(row) for row in rows]
+
+
 def next_wake(tx: Tx) -> datetime | None:
     """When the next message is due."""
     return tx.execute(select(func.min(_table.c.due_at))).scalar()
 
 
+def get(tx: Tx, id: str) -> Message | None:
+    """The message, or None."""
+    row = tx.execute(select(_table).where(_table.c.id == id)).first()
+    return None if row is None else _message(row)
+
+
+def find(tx: Tx, which: Filter, limit: int = 100) -> list[Message]:
+    """Messages, newest first."""
+    return [_message(row) for row in tx.execute(
+        select(_table).where(*_conditions(which)).order_by(_table.c.at.desc(), _table.c.id.desc()).limit(limit))]
+
+
 def list_(tx: Tx, *, sender: str | None = None, account: str | None = None, unsent: bool = False,
           limit: int = 100) -> list[Message]:
     """Messages, newest first."""
-    query = select(_table).order_by(_table.c.at.desc(), _table.c.id).limit(limit)
-    if sender is not None:
-        query = query.where(_table.c.sender == sender)
-    if account is not None:
-        query = query.where(_table.c.account == account)
-    if unsent:
-        query = query.where(_table.c.sent_at.is_(None))
-    return [_message(row) for row in tx.execute(query)]
+    return find(tx, Filter(sender=sender, account=account, unsent=unsent), limit)
+
+
+def _conditions(which: Filter) -> list[ColumnElement[bool]]:
+    found = [column == value for column, value in (
+        (_table.c.sender, which.sender), (_table.c.account, which.account), (_table.c.channel, which.channel),
+        (_table.c.type, which.type)) if value is not None]
+    if which.ids is not None:
+        found.append(_table.c.id.in_(list(which.ids)))
+    if which.unsent or which.given_up:
+        found.append(_table.c.sent_at.is_(None))
+    if which.given_up:
+        found.append(_table.c.due_at.is_(None))
+    return found
 
 
 def _message(row: Row[Any]) -> Message:
-    return Message(row.id, row.sender, row.type, row.account, row.data, row.at, row.due_at, row.attempts, row.error,
-                   row.sent_at)
+    return Message(row.id, row.channel, row.sender, row.type, row.account, row.data, row.at, row.due_at, row.attempts,
+                   row.error, row.sent_at, row.resent_at)

@@ -147,12 +147,13 @@ def waiting(tx: Tx, now: datetime) -> dict[Owed, Waiting]:
     return {what: found.get(what, Waiting(0, None)) for what in Owed}
 
 
-def unsent(tx: Tx, limit: int) -> tuple[int, list[Unsent]]:
-    """Callbacks to be delivered: how many, and by sender those who wait longest."""
+def unsent(tx: Tx, now: datetime, limit: int) -> tuple[int, list[Unsent]]:
+    """Callbacks and mails that could be delivered by now: how many, and by sender those who wait longest."""
     rows = tx.execute(
         select(_outbox.c.sender, tables.senders.c.name, func.count(), func.min(_outbox.c.at),
                func.max(_outbox.c.attempts))
-        .join(tables.senders, tables.senders.c.id == _outbox.c.sender).where(_outbox.c.due_at.is_not(None))
+        .join(tables.senders, tables.senders.c.id == _outbox.c.sender)
+        .where(_outbox.c.due_at.is_not(None), _outbox.c.at <= now)
         .group_by(_outbox.c.sender, tables.senders.c.name).order_by(func.min(_outbox.c.at))).all()
     return sum(row[2] for row in rows), [Unsent(name, count, since, attempts)
                                          for _, name, count, since, attempts in rows[:limit]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.store import tables
@@ -15,6 +15,7 @@ from orchestrator.store.errors import Conflict, NotFound
 from orchestrator.store.sql import keyring
 
 _table = tables.senders
+_MAIL = select(_table.c.mail).where(_table.c.id == bindparam("of"))
 
 Trusts = Literal["codes", "payload"]
 """Whether Tenure knows the codes, or the sender's payload carries hours, offer and validity."""
@@ -29,6 +30,8 @@ class Sender:
     trusts: Trusts
     callback_url: str | None
     added_at: datetime
+    mail: bool = True
+    """Whether its holders get mail from us, where a mail server is set up."""
 
 
 def add(tx: Tx, name: str, trusts: Trusts, callback_url: str | None, at: datetime) -> tuple[Sender, str]:
@@ -68,6 +71,16 @@ def set_callback(tx: Tx, id: str, callback_url: str | None) -> None:
     tx.execute(update(_table).where(_table.c.id == id).values(callback_url=callback_url))
 
 
+def set_mail(tx: Tx, id: str, mail: bool) -> None:
+    """Whether its holders get mail from us from now on."""
+    tx.execute(update(_table).where(_table.c.id == id).values(mail=mail))
+
+
+def wants_mail(tx: Tx, id: str) -> bool:
+    """Whether its holders get mail from us."""
+    return bool(tx.execute(_MAIL, {"of": id}).scalar())
+
+
 def list_(tx: Tx) -> list[Sender]:
     """All senders by name."""
     return [_sender(row) for row in tx.execute(select(_table).order_by(_table.c.name))]
@@ -93,4 +106,4 @@ def _place(id: str) -> str:
 
 
 def _sender(row: Row[Any]) -> Sender:
-    return Sender(row.id, row.name, row.trusts, row.callback_url, row.added_at)
+    return Sender(row.id, row.name, row.trusts, row.callback_url, row.added_at, row.mail)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.flows.notify import body_of, deliver
+from orchestrator.flows.notify import deliver
+from orchestrator.flows.webhook import body_of
 from orchestrator.settings import Callbacks
 from orchestrator.store import outbox, senders
 from tests.entry.http_site import usable

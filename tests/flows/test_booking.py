@@ -126,7 +126,8 @@ def test_warnings_and_the_end_follow_from_the_real_start(town: Town) -> None:
     for before in (HOUR, timedelta()):
         town.advance_to(MONDAY + town.offer.duration - before)
         town.work()
-    assert town.told(id) == ["account.usable", "account.warning", "account.fenced"]
+    assert town.told(id) == [
+        "account.redeemed", "account.usable", "account.warning", "account.fenced", "account.grace_ends"]
 
 
 def test_a_place_that_is_not_yet_online_can_be_booked(town: Town) -> None:
@@ -181,7 +182,7 @@ def test_cancelling_gives_voucher_place_pool_and_cap_back(town: Town) -> None:
     assert (account.state, town.record(id).owed, free(town, MONDAY)) == (State.RECLAIMED, None, 1000)
     assert scheme.balance(town, "pool/nanjing-trial/ever/hours") == 0
     assert scheme.checked(town) == []
-    assert town.told(id) == ["booking.cancelled"]
+    assert town.told(id) == ["account.redeemed", "booking.cancelled"]
     assert town.journalled(id)[-1] == "booking.cancelled"
     assert town.redeem(voucher, holder=scheme.FIRM, begins_at=MONDAY).account != id
     assert booking.cancel(town.ctx, id, actor="test") == town.account(id)
@@ -219,7 +220,7 @@ def test_a_booking_moves_to_another_time(town: Town) -> None:
     account = town.account(id)
     assert (account.begins_at, account.provision_by) == (later, later + town.offer.provision_within)
     assert (free(town, MONDAY), free(town, later)) == (1, 0)
-    assert town.told(id) == ["booking.moved"]
+    assert town.told(id) == ["account.redeemed", "booking.moved"]
     assert booking.move(town.ctx, id, later, actor="test") == account
 
 

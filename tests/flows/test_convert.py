@@ -60,7 +60,8 @@ def test_a_contract_ends_as_a_voucher_does(town: Town) -> None:
     assert town.account(id).state is State.RECLAIMED
     assert town.contract(id) == "ended"
     assert [one for one in town.told(id) if one != "account.warning"] == [
-        "account.usable", "account.converted", "account.fenced", "account.reclaimed"]
+        "account.redeemed", "account.usable", "contract.signed", "account.converted", "contract.active",
+        "contract.ending", "account.fenced", "account.grace_ends", "account.reclaimed"]
 
 
 @pytest.mark.parametrize("op", ["replace", "delete"])

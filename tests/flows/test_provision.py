@@ -35,7 +35,7 @@ def test_the_end_is_at_the_site_before_anything_else_is(town: Town) -> None:
 
 def test_the_sender_is_told_once_with_the_claim_link(town: Town) -> None:
     """`account.usable` carries where the holder claims."""
-    assert town.told(town.active()) == ["account.usable"]
+    assert town.told(town.active()) == ["account.redeemed", "account.usable"]
 
 
 def test_a_transient_failure_is_tried_again(town: Town) -> None:
@@ -79,7 +79,7 @@ def test_past_the_deadline_it_has_failed(town: Town) -> None:
     town.stacks.failing.clear()
     town.work(owed=PROVISION)
     assert town.account(id).state is State.FAILED
-    assert town.told(id) == ["account.failed"]
+    assert town.told(id) == ["account.redeemed", "account.failed"]
 
 
 def test_the_deadline_passing_within_the_stack_hands_out_no_access(town: Town) -> None:

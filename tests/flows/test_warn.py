@@ -31,7 +31,7 @@ def test_the_sender_is_told(town: Town) -> None:
     for before in town.offer.warn_before:
         town.advance_to(START + town.offer.duration - before)
         town.work()
-    assert town.told(id) == ["account.usable", "account.warning", "account.warning"]
+    assert town.told(id) == ["account.redeemed", "account.usable", "account.warning", "account.warning"]
 
 
 def test_warnings_missed_are_given_as_one(town: Town) -> None:

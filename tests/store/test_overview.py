@@ -92,7 +92,7 @@ def test_unsent_callbacks_are_counted_by_sender(world: World) -> None:
         ids = [outbox.put(tx, world.sender, "account.fenced", number(nth), {}, NOW - nth * HOUR) for nth in range(4)]
         outbox.sent(tx, ids[3], NOW)
         outbox.later(tx, ids[2], None, "gone")
-    count, senders = ask(world, overview.unsent, 5)
+    count, senders = ask(world, overview.unsent, NOW, 5)
     assert (count, [(one.sender, one.count, one.since) for one in senders]) == (
         2, [("nanjing-vouchers", 2, NOW - HOUR)])
 

@@ -134,5 +134,5 @@ def test_one_sender_does_not_take_all_deliveries(world: World) -> None:
         for nth in range(9):
             outbox.put(tx, world.sender, "t", number(0), {}, at=NOW + seconds(nth))
         outbox.put(tx, other.id, "t", number(0), {}, at=NOW + HOUR)
-        got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_sender=3)
+        got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_lane=3)
     assert [message.sender for message in got] == [world.sender] * 3 + [other.id]

@@ -56,7 +56,7 @@ def _inside(ctx: "Context") -> "list[Finding]":
     from orchestrator.store import sites
     from providers.protocol import Finding
 
-    found = [_keyring(home()), _clock(ctx)]
+    found = [_keyring(home()), _clock(ctx), _mail(ctx)]
     with ctx.store.read() as tx:
         names = [row.name for row in sites.list_(tx)]
     found.append(Finding("sites", bool(names), f"{len(names)}", "tenure apply -f site.yaml"))
@@ -118,6 +118,21 @@ def _clock(ctx: "Context") -> "Finding":
     offset = 0.0 if ctx.store.is_sqlite and there <= after < there + 2 else there - (before + after) / 2
     return Finding("clock", abs(offset) <= MOST_SKEW, f"{datetime.now(UTC).isoformat(timespec='seconds')}, the "
                    f"database's {offset:+.3f} s off", "set the clocks of both machines (NTP)")
+
+
+def _mail(ctx: "Context") -> "Finding":
+    """Whether the mail server lets us in; without one, that nobody is written to."""
+    from orchestrator.flows.smtp import ServerAway, Session
+    from providers.protocol import Finding
+
+    settings = ctx.settings.mail
+    if settings is None:
+        return Finding("mail", True, "none is set up: holders get no mail, platforms are told by callbacks", "")
+    try:
+        with Session(settings, ctx.home) as session:
+            return Finding("mail", True, session.check(), "")
+    except ServerAway as away:
+        return Finding("mail", False, str(away), "see `mail:` in tenure.yaml; tenure mail test ADDRESS")
 
 
 def _stuck(ctx: "Context") -> int:

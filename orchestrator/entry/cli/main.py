@@ -16,7 +16,9 @@ from orchestrator.entry.cli import (
     doctor,
     draw,
     failures,
+    mail,
     opening,
+    outbox,
     output,
     programme,
     proof,
@@ -47,7 +49,8 @@ for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("a
                    ("token", token), ("session", session), ("journal", proof.journal),
                    ("certificate", proof.certificate),
                    ("holder", proof.holder), ("programme", programme), ("booking", booking), ("draw", draw),
-                   ("contract", contract), ("bill", bill), ("subsidy", subsidy)):
+                   ("contract", contract), ("bill", bill), ("subsidy", subsidy), ("outbox", outbox),
+                   ("mail", mail)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 

@@ -73,6 +73,25 @@ def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed c
         output.note(f"whether they arrive there: tenure sender test {name}")
 
 
+@app.command(epilog="Example: tenure sender mail city-portal off")
+def mail(name: Name, wanted: Annotated[str, typer.Argument(metavar="on|off", help="Whether its holders get mail.")],
+         json: Json = False) -> None:
+    """Whether Tenure writes to this sender's holders, or leaves that to the platform. On for a new sender."""
+    from orchestrator.store import journal, senders
+
+    if wanted not in ("on", "off"):
+        raise CommandError(f"say on or off, not {wanted!r}", USAGE)
+    with opened() as ctx, ctx.store.write() as tx:
+        sender = sender_named(tx, name)
+        senders.set_mail(tx, sender.id, wanted == "on")
+        journal.write(tx, "sender.changed", sender.id, actor(), mails_holders=wanted == "on")
+        set_up = ctx.settings.mail is not None
+    output.answer(json, {"name": name, "mail": wanted == "on"},
+                  f"holders of {name} {'get mail from us' if wanted == 'on' else 'get no mail from us'}")
+    if wanted == "on" and not set_up:
+        output.note("no mail server is set up: tenure.yaml has no `mail:`")
+
+
 @app.command("test", epilog="Example: tenure sender test city-portal")
 def send_test(name: Name, json: Json = False) -> None:
     """Send a signed test to the sender's callback, now. Exit code 1 when it does not arrive."""
@@ -86,11 +105,13 @@ def send_test(name: Name, json: Json = False) -> None:
                 raise CommandError(f"sender {name} has no callback: `tenure sender callback {name} URL`")
             id = outbox.put(tx, sender.id, "sender.test", "-", {"sender": sender.id}, ctx.clock())
         with ctx.store.read() as tx:
-            message = next(one for one in outbox.list_(tx, sender=sender.id) if one.id == id)
+            message = outbox.get(tx, id)
+            assert message is not None
         with output.progress(f"calling {sender.callback_url}"):
             arrived = deliver(ctx, message)
         with ctx.store.write() as tx:
-            error = next(one.error for one in outbox.list_(tx, sender=sender.id) if one.id == id)
+            after = outbox.get(tx, id)
+            error = after.error if after is not None else None
             if not arrived:
                 # A test is not tried again for days.
                 outbox.later(tx, id, None, error or "")
@@ -107,7 +128,7 @@ def list_(json: Json = False) -> None:
 
     with opened() as ctx, ctx.store.read() as tx:
         found = [output.plain_fields(sender) for sender in senders.list_(tx)]
-    output.rows(json, found, ["name", "trusts", "callback_url", "added_at", "id"],
+    output.rows(json, found, ["name", "trusts", "callback_url", "mail", "added_at", "id"],
                 "no senders yet: `tenure sender add NAME`")
 
 

@@ -23,6 +23,8 @@ SETTINGS = """\
 # listen: {host: 127.0.0.1, port: 8740}
 # stacks: {backend: ""}                                  # Pulumi's state; files in this folder when empty
 # callbacks: {allow: []}                                 # private networks that callbacks may reach (CIDRs)
+# mail:                                                  # left out: nobody gets mail
+#   {host: smtp.example.cn, tls: starttls, user: tenure, password_file: smtp-password, sender: compute@example.cn}
 # workers: {provision: 4, reclaim: 2, convert: 2}
 # sessions: {longest: PT8H, idle: PT1H}                  # browsers that are signed in
 # oidc: {issuer: ""}                                     # an OpenID provider for operators: see docs/operators.md

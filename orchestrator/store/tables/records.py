@@ -26,6 +26,7 @@ keys = Table(
 outbox = Table(
     "outbox", metadata,
     Column("id", String, primary_key=True),
+    Column("channel", String, nullable=False, server_default="callback"),
     Column("sender", String, ForeignKey("senders.id"), nullable=False),
     Column("type", String, nullable=False),
     Column("account", String, nullable=False),
@@ -35,8 +36,10 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     Column("error", Text),
     Column("sent_at", Instant),
+    Column("resent_at", Instant),
     Column("worker", String),
     Index("ix_outbox_due_at", "due_at", "sender", "id"),
+    Index("ix_outbox_at", "at", "id"),
     Index("ix_outbox_account", "account"),
 )
 

@@ -1,6 +1,19 @@
 """Accounts and who has them: senders, holders, vouchers, redemptions, accounts, their contracts and claims."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    true,
+)
 
 from orchestrator.store.instant import Instant
 from orchestrator.store.tables.base import metadata
@@ -15,6 +28,7 @@ senders = Table(
     Column("previous", LargeBinary),
     Column("previous_until", Instant),
     Column("added_at", Instant, nullable=False),
+    Column("mail", Boolean, nullable=False, server_default=true()),
 )
 
 holders = Table(
