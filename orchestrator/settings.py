@@ -83,6 +83,8 @@ class Oidc(_Part):
         if self.issuer and not (self.client_id and self.roles and "openid" in self.scopes):
             raise ValueError("an issuer needs client_id, roles and the scope openid")
         return self
+
+
 class Metering(_Part):
     """How often sites are asked what was used, and whether they were out."""
 

@@ -46,21 +46,24 @@ class Decided:
     why: str = ""
 
 
-def add(ctx: Context, site: str, since: datetime, until: datetime, *, actor: str, why: str) -> Outage:
-    """An outage as an operator knows it; told twice it is one. RuleError: not_found, bad_span."""
+def told(ctx: Context, site: str, since: datetime, until: datetime, *, actor: str, why: str) -> Outage:
+    """An outage as an operator knows it, checked and not yet kept. RuleError: bad_span."""
     now = ctx.clock()
     if not since < until <= now or until - since > LONGEST:
         raise RuleError("bad_span", f"{since.isoformat()} to {until.isoformat()} is no outage: it has an end after its "
                                     f"beginning, is over, and is not longer than {LONGEST.days} days")
-    made = Outage(_id(site, since, until), site, since, until, actor, why, now)
+    return Outage(_id(site, since, until), site, since, until, actor, why, now)
+
+
+def add(ctx: Context, outage: Outage) -> None:
+    """Keep it; told twice it is one. RuleError: not_found."""
 
     def write(tx: Tx) -> None:
-        if sites.get(tx, site) is None:
-            raise RuleError("not_found", f"there is no site {site!r}")
-        _note(tx, made)
+        if sites.get(tx, outage.site) is None:
+            raise RuleError("not_found", f"there is no site {outage.site!r}")
+        _note(tx, outage)
 
     commit("outage.add", ctx.store, write)
-    return made
 
 
 def look(ctx: Context, name: str) -> list[Outage]:

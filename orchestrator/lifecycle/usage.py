@@ -70,6 +70,19 @@ class Gap:
     missing: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One meter in one clock hour as it is shown; `amount` None: nobody measured any of it."""
+
+    meter: str
+    hour: datetime
+    since: datetime
+    until: datetime
+    amount: int | None
+    covered: timedelta
+    missing: timedelta
+
+
 def hour_of(at: datetime) -> datetime:
     """The start of the clock hour, in UTC."""
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -109,6 +122,26 @@ def gaps(rows: Iterable[UsageRow], of: Sequence[str], since: datetime, until: da
     found = {(row.meter, row.hour): row for row in rows}
     return [Gap(meter, begin, end, missing) for begin, end in hours(since, until) for meter in of
             if (missing := _missing(found.get((meter, hour_of(begin))), begin, end)) >= SMALLEST]
+
+
+def by_hour(rows: Iterable[UsageRow], of: Sequence[str], span: tuple[datetime, datetime] | None) -> list[Hour]:
+    """Every row, and every hour of the lease's `span` that has none, by hour and meter."""
+    shown = {(row.hour, row.meter): _shown(row, span) for row in rows}
+    for begin, end in hours(*span) if span else ():
+        for meter in of:
+            shown.setdefault((hour_of(begin), meter), Hour(meter, hour_of(begin), begin, end, None, timedelta(),
+                                                           end - begin))
+    return [shown[key] for key in sorted(shown)]
+
+
+def _shown(row: UsageRow, span: tuple[datetime, datetime] | None) -> Hour:
+    """Of what was measured outside of the lease (in grace), only the row's own gap is one."""
+    begin, end = (max(row.hour, span[0]), min(row.hour + HOUR, span[1])) if span else (row.since, row.until)
+    if begin >= end:
+        begin, end = row.since, row.until
+    missing = _missing(row, begin, end)
+    return Hour(row.meter, row.hour, min(row.since, begin), max(row.until, end), row.amount, row.covered,
+                missing if missing >= SMALLEST else timedelta())
 
 
 def hours(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -4,7 +4,7 @@ Amount, coverage and end are each the greatest and the beginning the earliest th
 come in any order and any number of times. What a site forgets in a fault is not forgotten here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -24,7 +24,7 @@ __all__ = ["Lower", "Measured", "UsageRow", "leases_in", "put", "read_until", "r
 _table = tables.usage
 _MS = timedelta(milliseconds=1)
 _TOGETHER = 500
-"""Rows in one statement's parameters, and accounts on one page."""
+"""Rows of one statement, accounts of one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +98,17 @@ def read_until(tx: Tx, account: str) -> datetime | None:
     return tx.execute(select(func.max(_table.c.until)).where(_table.c.account == account)).scalar()
 
 
-def leases_in(tx: Tx, since: datetime, until: datetime, site: str | None = None,
-              account: str | None = None) -> Iterator[AccountRecord]:
-    """Accounts that were at a site at some time within [since, until), by id."""
+def leases_in(tx: Tx, since: datetime, until: datetime, *, site: str | None = None, account: str | None = None,
+              after: str = "", limit: int = _TOGETHER) -> list[AccountRecord]:
+    """Accounts that were at a site at some time within [since, until), by id after the last of the page before."""
     of = tables.accounts.c
     gone = and_(of.state == State.RECLAIMED.value, of.since < since)
-    query = select(tables.accounts).where(of.starts_at < until, ~gone).order_by(of.id).limit(_TOGETHER)
+    query = select(tables.accounts).where(of.starts_at < until, ~gone, of.id > after).order_by(of.id).limit(limit)
     if site is not None:
         query = query.where(of.site == site)
     if account is not None:
         query = query.where(of.id == account)
-    last = ""
-    while page := tx.execute(query.where(of.id > last)).all():
-        for row in page:
-            yield record_of(row)
-        last = page[-1].id
+    return [record_of(row) for row in tx.execute(query)]
 
 
 def _row(row: Row[Any]) -> UsageRow:

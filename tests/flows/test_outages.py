@@ -1,6 +1,6 @@
 """A site's outage is made good once: a trial's end moves, within its limit; a contract's hours do not count."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -34,7 +34,13 @@ def trial(town: Town, limit: timedelta = 24 * HOUR, hours: str = "24") -> str:
 
 def told(town: Town, since: float, until: float) -> Outage:
     """An operator tells of an outage, in hours after START."""
-    return outages.add(town.ctx, "north", START + since * HOUR, START + until * HOUR, actor="test", why="power")
+    return tell(town, "north", START + since * HOUR, START + until * HOUR)
+
+
+def tell(town: Town, site: str, since: datetime, until: datetime) -> Outage:
+    made = outages.told(town.ctx, site, since, until, actor="test", why="power")
+    outages.add(town.ctx, made)
+    return made
 
 
 def settle(town: Town) -> None:
@@ -241,8 +247,8 @@ def test_accounts_of_other_sites_and_times_are_not_concerned(two: Town) -> None:
     id = two.active()
     two.advance(3 * HOUR)
     for site in ("north", "south"):
-        outages.add(two.ctx, site, START - 2 * HOUR, START - HOUR, actor="test", why="before")
-    outages.add(two.ctx, "south", START, START + HOUR, actor="test", why="elsewhere")
+        tell(two, site, START - 2 * HOUR, START - HOUR)
+    tell(two, "south", START, START + HOUR)
     for site in ("north", "south"):
         outages.settle(two.ctx, site)
     assert outcomes(two, id) == []
@@ -271,7 +277,7 @@ def test_what_is_no_outage_is_refused(town: Town, since: float, until: float) ->
 def test_an_outage_of_an_unknown_site_is_refused(town: Town) -> None:
     """By its name."""
     with pytest.raises(RuleError, match="no site 'west'"):
-        outages.add(town.ctx, "west", START - HOUR, START, actor="test", why="")
+        tell(town, "west", START - HOUR, START)
 
 
 PROGRAMME = "programmes:\n  - {{name: p, benefit: {benefit}, offer: o, hours: 24, outage_credit: {credit}}}\n"

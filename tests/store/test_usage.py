@@ -125,8 +125,9 @@ def test_leases_in_a_period(world: World) -> None:
     with world.store.read() as tx:
         found = [record.id for record in usage.leases_in(tx, NOW, NOW + 2 * HOUR)]
         one = [record.id for record in usage.leases_in(tx, NOW, NOW + 2 * HOUR, account=number(2))]
-        elsewhere = list(usage.leases_in(tx, NOW, NOW + 2 * HOUR, site="wuxi"))
-    assert (found, one, elsewhere) == ([number(0), number(2)], [number(2)], [])
+        elsewhere = usage.leases_in(tx, NOW, NOW + 2 * HOUR, site="wuxi")
+        second = [record.id for record in usage.leases_in(tx, NOW, NOW + 2 * HOUR, after=number(0), limit=1)]
+    assert (found, one, elsewhere, second) == ([number(0), number(2)], [number(2)], [], [number(2)])
 
 
 def outage(id: str, since: float, until: float) -> Outage:

@@ -18,6 +18,7 @@ from orchestrator.entry.cli import (
     failures,
     mail,
     opening,
+    outage,
     outbox,
     output,
     programme,
@@ -33,6 +34,7 @@ from orchestrator.entry.cli import (
     subsidy,
     token,
     top,
+    usage,
     voucher,
 )
 
@@ -50,7 +52,8 @@ for name, noun in (("site", site), ("sender", sender), ("voucher", voucher), ("a
                    ("certificate", proof.certificate),
                    ("holder", proof.holder), ("programme", programme), ("booking", booking), ("draw", draw),
                    ("contract", contract), ("bill", bill), ("subsidy", subsidy), ("outbox", outbox),
-                   ("mail", mail)):
+                   ("mail", mail),
+                   ("usage", usage), ("outage", outage)):
     app.add_typer(noun if isinstance(noun, typer.Typer) else noun.app, name=name, no_args_is_help=True)
 
 

@@ -19,6 +19,7 @@ from orchestrator.entry.http import (
     refusals,
     sign_in,
     sign_in_oidc,
+    usage,
 )
 from orchestrator.entry.http.desk import Limits, desk
 from orchestrator.entry.http.intake import HideClaims, Outermost
@@ -38,7 +39,7 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
     for room in (hooks, accounts, acts, bookings, proofs, claims, contracts, sign_in, sign_in_oidc,
-                 operators):
+                 operators, usage):
         app.include_router(room.routes(shared))
     app.include_router(health.routes(shared, meters))
     problems.install(app)
