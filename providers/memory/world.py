@@ -141,9 +141,9 @@ def dump(world: World) -> str:
 def load(text: str) -> World:
     raw = json.loads(text)
     for tenancy in raw["tenancies"].values():
-        tenancy["buckets"] = {hour: Bucket(**bucket) for hour, bucket in tenancy["buckets"].items()}
+        tenancy["buckets"] = {hour: Bucket(**bucket) for hour, bucket in tenancy.get("buckets", {}).items()}
     raw["tenancies"] = {name: Tenancy(**tenancy) for name, tenancy in raw["tenancies"].items()}
-    raw["outages"] = [(since, until) for since, until in raw["outages"]]
+    raw["outages"] = [(since, until) for since, until in raw.get("outages", [])]
     raw["faults"] = Faults(**raw["faults"])
     return World(**raw)
 

@@ -93,6 +93,14 @@ class Tenant:
         self.generation += 1
         clean(self.client, (self.id, self.generation))
 
+    def usage(self) -> list[dict[str, Any]]:
+        """All intervals since logins opened."""
+        return list(self.client.call("usage", account=self.id, since=1.0))
+
+    def used(self, meter: str) -> int:
+        """What all intervals add up to."""
+        return sum(one["amounts"].get(meter, 0) for one in self.usage())
+
     def leftovers(self) -> list[tuple[str, str]]:
         return [(one["kind"], one["what"]) for one in self.client.call("leftovers", account=self.id)]
 

@@ -295,15 +295,30 @@ def test_other_tenants_are_never_touched(tenant: Make, neighbour: tuple[str, str
 
 
 def test_a_killed_job_is_metered(tenant: Make, client: Client) -> None:
-    """Read from Slurm's books before the association goes."""
+    """Read from Slurm's books before the association goes; what is told afterwards is the same."""
     one = tenant()
-    world.running(one, STUBBORN, "-o", "/dev/null")
-    time.sleep(2)
+    world.running(one, STUBBORN, "-o", "/dev/null", "--gres=gpu:1", "--mem=64M")
+    world.until("two seconds of it", lambda: one.used("chip:gpu") >= 2000)
     one.fence()
     client.call("remove", part="access", spec=one.spec)
     client.call("remove", part="containers", spec=one.spec)
-    used = client.call("usage", account=one.id, since=time.time() - 600)
-    assert used["cpu_seconds"] >= 2
+    told = {meter: one.used(meter) for meter in ("cpu", "memory", "chip:gpu")}
+    assert told["chip:gpu"] >= 1000
+    assert told["cpu"] >= told["chip:gpu"]
+    assert told["memory"] >= 64 * MIB * (told["chip:gpu"] // 1000)
+    client.call("remove", part="containers", spec=one.spec)
+    assert one.used("chip:gpu") == told["chip:gpu"]
+
+
+def test_a_job_s_seconds_are_those_of_slurm_s_books(tenant: Make, lab: SlurmLab) -> None:
+    """Cores times the time it took, whatever it burnt; of a chip that it had none of, 0."""
+    one = tenant()
+    job = world.submit(one, "sleep 2", "-o", "/dev/null", "--gres=gpu:1")
+    argv = ["sacct", "-n", "-P", "-X", "-j", job, "--format=state,elapsedraw"]
+    row = world.until("the job's end in the books", lambda: [
+        line for line in slurm.inside(lab.place, *argv, check=False).split() if line.startswith("COMPLETED")])
+    assert one.used("chip:gpu") == int(row[0].split("|")[1]) * 1000
+    assert one.used("chip:npu") == 0
 
 
 def test_many_are_fenced_in_one_call(lab: SlurmLab, client: Client) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,16 @@ V1 = ("cpu", "cpuacct", "memory", "pids", "freezer")
 BUFFER_KNOB = "memory.kmem.tcp.limit_in_bytes"
 BUFFERS = 64 << 20
 """Most bytes of socket buffers that an account may hold on v1."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One cgroup's meters: CPU microseconds since it was made, and bytes of memory in use, without the file cache that
+    the kernel would give back. `folder` is another one for each cgroup that ever has this path."""
+
+    folder: int
+    cpu: int
+    memory: int
 
 
 class Tree(Protocol):
@@ -44,8 +55,8 @@ class Tree(Protocol):
     def frozen(self, path: str) -> bool:
         """Whether nothing in there runs any more."""
 
-    def used(self, path: str) -> float | None:
-        """CPU seconds used so far."""
+    def counted(self, path: str) -> "Counted | None":
+        """What the account has used and holds, or None without its folders."""
 
 
 class One:
@@ -105,10 +116,14 @@ class One:
             return (self.root / "freezer" / path / "freezer.state").read_text() == "FROZEN\n"
         return True
 
-    def used(self, path: str) -> float | None:
-        with contextlib.suppress(FileNotFoundError):
-            return get(self.root / "cpuacct" / path / "cpuacct.usage") / 1e9
-        return None
+    def counted(self, path: str) -> Counted | None:
+        cpu, memory = f"{self.root}/cpuacct/{path}", f"{self.root}/memory/{path}"
+        try:
+            given_back = row(text(f"{memory}/memory.stat"), "total_inactive_file ")
+            held = max(0, int(text(f"{memory}/memory.usage_in_bytes")) - given_back)
+            return Counted(os.stat(cpu).st_ino, int(text(f"{cpu}/cpuacct.usage")) // 1000, held)
+        except FileNotFoundError:
+            return None
 
 
 class Two:
@@ -157,11 +172,14 @@ class Two:
             return "frozen 1" in (self.root / path / "cgroup.events").read_text()
         return True
 
-    def used(self, path: str) -> float | None:
-        with contextlib.suppress(FileNotFoundError):
-            rows = dict(row.split() for row in (self.root / path / "cpu.stat").read_text().splitlines())
-            return int(rows["usage_usec"]) / 1e6
-        return None
+    def counted(self, path: str) -> Counted | None:
+        top = f"{self.root}/{path}"
+        try:
+            given_back = row(text(f"{top}/memory.stat"), "inactive_file ")
+            held = max(0, int(text(f"{top}/memory.current")) - given_back)
+            return Counted(os.stat(top).st_ino, row(text(f"{top}/cpu.stat"), "usage_usec "), held)
+        except FileNotFoundError:
+            return None
 
 
 def tree() -> Tree:
@@ -176,6 +194,18 @@ def put(knob: Path, value: int) -> None:
 def get(knob: Path) -> int:
     text = knob.read_text().strip()
     return -1 if text == "max" else int(text)
+
+
+def text(file: str) -> str:
+    with open(file) as knob:
+        return knob.read()
+
+
+def row(rows: str, name: str) -> int:
+    """The number behind this name, which begins a row."""
+    start = 0 if rows.startswith(name) else rows.index(f"\n{name}") + 1
+    end = rows.find("\n", start)
+    return int(rows[start + len(name) : end if end >= 0 else None])
 
 
 def path(config: Config, account: str) -> str:

@@ -18,7 +18,7 @@ from . import (
     meters,
     names,
     nft,
-    slurm_end,
+    slurm_usage,
     storage,
 )
 from .config import Config
@@ -85,7 +85,7 @@ def clean(config: Config, account_id: str, generation: int) -> None:
         keyrings.wait(uid)
     meters.forget(config, account_id)
     if config.slurm is not None:
-        slurm_end.forget(config, account_id)
+        slurm_usage.forget(config, account_id)
     ledger.release(config, account_id)
     with lease.changing(config, account_id, generation):
         # a fence that came in between has left its drop; none can come after this

@@ -171,7 +171,7 @@ def containers(config: Config, account: str, uid: int | None) -> Iterable[str]:
 def meter(config: Config, account: str, uid: int | None) -> Iterable[str]:
     from . import meters
 
-    return [str(paths.egress(config))] if account in meters.load(config) else []
+    return meters.traces(config, account)
 
 
 def cluster(config: Config, account: str, uid: int | None) -> Iterable[str]:

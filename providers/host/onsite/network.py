@@ -45,7 +45,7 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     plug(account, site, inside)
     shape(account)
     forward(config)
-    nft.add_account(config, account.id, account.spec.egress, meters.saved(config, account.id).egress)
+    nft.add_account(config, account.id, account.spec.egress, meters.sent(config, account.id))
     seen = observe(config, account)
     wanted = {
         "netns": names.netns(account.id),

@@ -33,6 +33,7 @@ add rule inet {table} outgoing oifname @fenced drop
 """
 
 FENCED = "fenced"
+MISSING = "No such file or directory"
 AT_ONCE = 2.0
 """Seconds that a fence waits for nft before it goes on to the processes."""
 MASQUERADE = """
@@ -150,9 +151,11 @@ def passed(config: Config) -> dict[str, int]:
 
 
 def stateful(config: Config, kind: str) -> dict[str, dict[str, Any]]:
-    """The table's named objects of this kind; none without the table."""
+    """The table's named objects of this kind; none without the table. Later when nft does not say."""
     ran = run(["nft", "-j", "list", f"{kind}s", "table", "inet", config.nft_table], check=False)
     if ran.code != 0:
+        if MISSING not in ran.err:
+            raise Later(f"nft: {kind}s of table {config.nft_table}: {ran.said}")
         return {}
     return {one[kind]["name"]: one[kind] for one in json.loads(ran.out)["nftables"] if kind in one}
 

@@ -31,8 +31,23 @@ def slots(config: Config) -> Path:
     return config.state / "slots"
 
 
-def egress(config: Config) -> Path:
-    return config.state / "egress.json"
+def meters(config: Config) -> Path:
+    """Every account's counters at the last look, and its open hour."""
+    return config.state / "meters.json"
+
+
+def hours(config: Config, account: str) -> Path:
+    """The account's closed hours, a line each; of two for one hour the later one counts."""
+    return config.state / "usage" / f"{names.check(account)}.jsonl"
+
+
+def outages(config: Config) -> Path:
+    return config.state / "outages.json"
+
+
+def boot(config: Config) -> Path:
+    """What is another text after each boot: the run folder does not survive one."""
+    return config.run / "boot"
 
 
 def ready(config: Config, account: str) -> Path:

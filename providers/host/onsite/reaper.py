@@ -19,7 +19,7 @@ from .config import Config
 from .errors import SiteFault
 
 TICK = 0.25
-SAVE_EVERY = 5.0
+LOOK_EVERY = 5.0
 WATCH_EVERY = 1.0
 RETRY_EVERY = 2.0
 
@@ -157,20 +157,20 @@ class Reaper:
 
 
 class Upkeep:
-    """Beside the ends: limits of live accounts come back after a reboot, and meters are saved."""
+    """Beside the ends: limits of live accounts come back after a reboot, and accounts are metered."""
 
     def __init__(self, reaper: Reaper) -> None:
         self.reaper = reaper
         self.retry: dict[str, float] = {}
-        self.save_at = 0.0
+        self.look_at = 0.0
 
     def loop(self) -> None:
         while not self.reaper.stopping:
             self.restore()
             self.reaper.restored = True
-            if time.monotonic() >= self.save_at:
-                self.save_at = time.monotonic() + SAVE_EVERY
-                guarded("saving meters", lambda: meters.save(self.reaper.config))
+            if time.monotonic() >= self.look_at:
+                self.look_at = time.monotonic() + LOOK_EVERY
+                guarded("the meters", lambda: meters.look(self.reaper.config))
             time.sleep(TICK)
 
     def restore(self) -> None:

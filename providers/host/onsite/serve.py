@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from . import access, clean, fence, lease, leftovers, lock, meters, names, notice, parts, site, spec
+from . import access, clean, fence, lease, leftovers, lock, meters, names, notice, outages, parts, site, spec
 from .config import Config
 from .errors import Refused, SiteFault
 from .spec import whole
@@ -140,12 +140,11 @@ def do_usage(config: Config, request: Request) -> Answer:
 
 
 def do_stored(config: Config, request: Request) -> Answer:
-    return meters.stored(config, names.check(request["account"]))
+    return {"storage": meters.stored(config, names.check(request["account"]))}
 
 
 def do_outages(config: Config, request: Request) -> Answer:
-    instant(request["since"], "since")
-    return []
+    return outages.listed(config, instant(request["since"], "since"))
 
 
 def do_capacity(config: Config, request: Request) -> Answer:

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, files, lease, ledger, names, nft, spec, storage
+from . import cgroups, files, lease, ledger, meters, names, nft, spec, storage
 from .config import Config
 from .errors import SiteFault
 
-STATE = ("leases", "accounts", "tombstones", "notices", "slots")
+STATE = ("leases", "accounts", "tombstones", "notices", "slots", "usage")
 
 
 def folders(config: Config) -> None:
@@ -31,7 +31,7 @@ def accounts(config: Config) -> list[str]:
     for root in (cgroups.ROOT, *cgroups.ROOT.iterdir()):
         if (root / config.cgroup).is_dir():
             found |= {name for name in os.listdir(root / config.cgroup) if names.ID.fullmatch(name)}
-    found |= set(nft.quotas(config))
+    found |= set(nft.quotas(config)) | meters.accounts(config)
     if config.slurm is not None:
         from . import slurm_end
 

@@ -210,12 +210,3 @@ def size(config: Config) -> tuple[int, int]:
     ran = ask(config, "sinfo", "--noheader", "--Node", "--format=%N|%c|%m")
     nodes = {row.split("|")[0]: row.split("|")[1:] for row in ran.out.splitlines() if row.count("|") == 2}
     return sum(int(one[0]) for one in nodes.values()), sum(int(one[1]) << 20 for one in nodes.values())
-
-
-def core_seconds(config: Config, account: str) -> tuple[int, bool]:
-    """Core-seconds that the account's jobs were given, by Slurm's books, and whether all of them are closed there."""
-    columns = ["--noheader", "--parsable2", "--allocations", "--allusers", "--format=cputimeraw,state"]
-    ran = ask(config, "sacct", *columns, f"--accounts={names.unix(account)}", "--starttime=2000-01-01")
-    rows = [row.split("|") for row in ran.out.splitlines() if row]
-    closed = all(row[1].split()[0] in OVER for row in rows)
-    return sum(int(row[0] or 0) for row in rows), closed

@@ -4,9 +4,8 @@ is read from Slurm's books; and what Slurm still has of an account."""
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 
-from . import files, ledger, names, paths, processes, slurm, slurm_network
+from . import ledger, names, processes, slurm, slurm_network, slurm_usage
 from .config import Config
 from .errors import Later, SiteFault
 from .run import run
@@ -105,36 +104,11 @@ def gone(config: Config, accounts: list[str]) -> dict[str, Exception]:
 
 
 def settle(config: Config, account: str, until: float) -> None:
-    """Close the account's meter: every job's end is in the books, and their sum is kept."""
-    used, closed = slurm.core_seconds(config, account)
-    while not closed and time.monotonic() < until:
+    """Close the account's meter: every job's end is in the books, and what they say is kept."""
+    while not slurm_usage.settle(config, account):
+        if time.monotonic() >= until:
+            raise Later(f"{account}: its jobs' ends are not in Slurm's books yet")
         time.sleep(EVERY)
-        used, closed = slurm.core_seconds(config, account)
-    if not closed:
-        raise Later(f"{account}: its jobs' ends are not in Slurm's books yet")
-    if paths.account(config, account).exists():
-        files.folder(meter(config, account).parent)
-        files.write_json(meter(config, account), {"core_seconds": used})
-
-
-def meter(config: Config, account: str) -> Path:
-    """Where the closed meter lies until the account is cleaned away."""
-    return config.state / "slurm" / f"{names.check(account)}.json"
-
-
-def used(config: Config, account: str) -> float | None:
-    """Core-seconds of the account's jobs so far; None where Slurm cannot say."""
-    kept = files.read_json(meter(config, account))
-    if kept is not None:
-        return float(kept["core_seconds"])
-    try:
-        return float(slurm.core_seconds(config, account)[0])
-    except SiteFault:
-        return None
-
-
-def forget(config: Config, account: str) -> None:
-    files.remove(meter(config, account))
 
 
 def traces(config: Config, account: str) -> list[str]:
@@ -148,7 +122,8 @@ def traces(config: Config, account: str) -> list[str]:
     found += [f"reservation {name}"] if held is not None and held.users == name else []
     found += [f"account {name}"] if slurm.accounts(config, name).get(name) == mark else []
     found += [f"nft map {one}" for one in slurm_network.traces(config, account)]
-    return found + ([str(meter(config, account))] if meter(config, account).exists() else [])
+    kept = slurm_usage.meter(config, account)
+    return found + ([str(kept)] if kept.exists() else [])
 
 
 def accounts(config: Config) -> set[str]:
