@@ -30,7 +30,8 @@ def render(paper: Paper, holder: Holder, offer: Offer, site: str, where: tzinfo)
         paper=paper, holder=holder, offer=offer, site=site, terms=shown(paper.terms), memory=show_size(offer.memory),
         storage=show_size(offer.storage), rate=show_rate(offer.rate), egress=show_size(offer.egress),
         cores=f"{offer.cpu_milli / 1000:g}", begins=_date(datetime.fromisoformat(paper.terms["begins_at"]), where),
-        ends=None if paper.open else _date(paper.ends_at, where), style=(FOLDER / "contract.css").read_text("utf-8"))
+        ends=None if paper.open else _date(paper.ends_at, where), zone=str(where),
+        style=(FOLDER / "contract.css").read_text("utf-8"))
     return page.encode()
 
 
@@ -54,4 +55,4 @@ def _percent(share: str) -> str:
 
 
 def _date(at: datetime, where: tzinfo) -> str:
-    return f"{at.astimezone(where):%Y-%m-%d %H:%M} ({where})"
+    return f"{at.astimezone(where):%Y-%m-%d %H:%M}"
