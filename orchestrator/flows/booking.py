@@ -25,13 +25,14 @@ from orchestrator.store.errors import NotFound
 
 
 class NoPlace(RuleError):
-    """No site has a place for this offer from then on (None: now)."""
+    """No site has a place for this offer from then on (None: now). `nearest` are beginnings that have one."""
 
-    def __init__(self, offer: Offer, begins_at: datetime | None, more: str = "") -> None:
+    def __init__(self, offer: Offer, begins_at: datetime | None, more: str = "",
+                 nearest: tuple[datetime, ...] = ()) -> None:
         when = "now" if begins_at is None else f"from {begins_at.isoformat()} on"
         super().__init__("no_capacity", f"no site has a free place for {offer.name!r} {when}; the voucher is still "
                                         f"good{more}")
-        self.offer, self.begins_at = offer, begins_at
+        self.offer, self.begins_at, self.nearest = offer, begins_at, nearest
 
 
 def beginning(under: Under | None, wish: datetime | None, now: datetime) -> datetime | None:
@@ -61,10 +62,10 @@ def with_dates(ctx: Context, none: NoPlace) -> NoPlace:
             before |= {earlier} if earlier else set()
             after |= {later} if later else set()
     where = times.zone(ctx.settings.timezone)
-    free = [at.astimezone(where).isoformat() for at in (max(before, default=None), min(after, default=None))
-            if at is not None]
-    return NoPlace(offer, none.begins_at, f"; the nearest beginnings with a place: {', '.join(free)}" if free else
-                   f"; there is none within {rules.MOST_AHEAD.days} days")
+    free = tuple(at.astimezone(where) for at in (max(before, default=None), min(after, default=None)) if at is not None)
+    told = ", ".join(at.isoformat() for at in free)
+    return NoPlace(offer, none.begins_at, f"; the nearest beginnings with a place: {told}" if free else
+                   f"; there is none within {rules.MOST_AHEAD.days} days", free)
 
 
 def cancel(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Account:

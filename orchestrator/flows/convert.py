@@ -98,8 +98,7 @@ def _keep_place(tx: Tx, account: Account, offer: Offer, end: datetime, now: date
     """The account's place, for as long as the contract; of the contract's offer where that is another."""
     until = placement.held_until(offer, end)
     if offer.name != account.offer.name:
-        capacity.release(tx, account.id)
-        kept = capacity.hold(tx, account.id, account.site, offer.name, now, until)
+        kept = capacity.move(tx, account.id, account.site, offer.name, now, until, now)
     else:
         kept = capacity.extend(tx, account.id, until, now)
     if not kept:
@@ -198,8 +197,7 @@ def _refuse(ctx: Context, claimed: Claimed, contract: Contract, why: str) -> Non
         if contract.offer == before.offer.name:
             capacity.extend(tx, before.id, until, ctx.clock())
         else:
-            capacity.release(tx, before.id)
-            capacity.hold(tx, before.id, before.site, before.offer.name, ctx.clock(), until)
+            capacity.put(tx, before.id, before.site, before.offer.name, ctx.clock(), until)
         journal.write(tx, "contract.refused", before.id, f"worker:{ctx.worker}", why, contract=contract.id)
         tell(ctx, tx, claimed.sender, "contract.refused", before.id,
              {**facts(account), "contract": contract.id, "reason": why, "at": text(ctx.clock())})

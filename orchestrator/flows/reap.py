@@ -141,6 +141,8 @@ def _planned(account: Account, at: datetime, sizes: _Sizes) -> list[Planned]:
 
 def _steps(account: Account, at: datetime) -> list[tuple[What, datetime, str]]:
     """What befalls this account up to that time, in order; `keep` when it stays as it is."""
+    if account.booked(at) and account.begins_at is not None:
+        return [("keep", account.begins_at, "is booked, and begins then")]
     if account.state in (State.REQUESTED, State.PROVISIONING):
         return [("keep", account.provision_by, "is being made")]
     if account.state in (State.FAILED, State.RECLAIMING):

@@ -13,6 +13,7 @@ from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, Places, places_of
 from orchestrator.store.sql import insert_new
+from orchestrator.store.sql import put as put_row
 
 MOMENT = timedelta(microseconds=1)
 _holds = tables.holds
@@ -48,14 +49,18 @@ def hold(tx: Tx, account: str, site: str, offer: str, start: datetime, until: da
     return insert_new(tx, _holds, {"account": account, "site": site, "offer": offer, "start": start, "until": until})
 
 
+def put(tx: Tx, account: str, site: str, offer: str, start: datetime, until: datetime) -> None:
+    """Count an account that is there, whether or not there is a place for it: what is booked has to see it."""
+    _locked(tx, site, offer)
+    _write(tx, account, site, offer, start, until)
+
+
 def move(tx: Tx, account: str, site: str, offer: str, start: datetime, until: datetime, now: datetime) -> bool:
     """Hold another place, or another time, instead of what the account holds now; False: it holds what it held."""
     places = _locked(tx, site, offer)
     if not _fits(tx, places, site, offer, start, until, now, apart_from=account):
         return False
-    values = {"site": site, "offer": offer, "start": start, "until": until}
-    if not insert_new(tx, _holds, {"account": account, **values}):
-        tx.execute(update(_holds).where(_holds.c.account == account).values(**values))
+    _write(tx, account, site, offer, start, until)
     return True
 
 
@@ -105,6 +110,10 @@ def held(tx: Tx, site: str, offer: str, start: datetime, until: datetime, now: d
     rows = tx.execute(_HELD, {"at_site": site, "of_offer": offer, "begin": start, "end": until, "now": now,
                               "apart_from": apart_from})
     return [Stretch(row.start, row.until, row._mapping["count"]) for row in rows]
+
+
+def _write(tx: Tx, account: str, site: str, offer: str, start: datetime, until: datetime) -> None:
+    put_row(tx, _holds, {"account": account, "site": site, "offer": offer, "start": start, "until": until})
 
 
 def _locked(tx: Tx, site: str, offer: str) -> list[Places]:

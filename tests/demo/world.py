@@ -36,11 +36,11 @@ class World:
     secret: str = ""
     token: str = ""
 
-    def redeem(self, code: str, offer: str) -> dict[str, Any]:
+    def redeem(self, code: str, offer: str, **more: Any) -> dict[str, Any]:
         """One signed redemption, as a voucher platform sends it."""
         holder = {"id": f"h-{secrets.token_hex(3)}", "name": "王小明", "kind": "individual",
                   "email": "xiaoming@example.cn"}
-        body = {"type": "voucher.redeemed", "data": {"voucher": code, "holder": holder, "offer": offer}}
+        body = {"type": "voucher.redeemed", "data": {"voucher": code, "holder": holder, "offer": offer, **more}}
         answer = self.tenure.post("/v1/redemptions", body, secret=self.secret, event=f"msg_{secrets.token_hex(8)}",
                                   sender="portal")
         return {"status": answer.status_code, **answer.json()}

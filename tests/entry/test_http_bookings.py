@@ -1,12 +1,13 @@
 """Bookings at the doors: a signed beginning, the claim page before it, the calendar, and what a sender may do."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.entry.http_site import work
-from tests.entry.http_world import World, public_key
+from tests.entry.http_world import World, public_key, world
 
 DAY = timedelta(days=1)
 
@@ -128,3 +129,18 @@ def test_a_booking_becomes_usable_at_its_time(tenure: World) -> None:
     work(tenure)
     assert tenure.client.post(url, json={"ssh_public_key": public_key()}).status_code == 409
     assert tenure.get(f"/v1/accounts/{answer['account']}").json()["state"] == "PROVISIONING"
+
+
+def test_without_a_place_the_nearest_beginnings_are_told(tmp_path: Path) -> None:
+    """409 with `nearest`, which can be booked; for an account that is to begin now, 503 and when it might."""
+    with world(tmp_path / "home", places=1) as small:
+        book(small, "one-1", at := ahead(small))
+        refusal = small.redeem(small.codes()[0], "one-2", begins_at=at)
+        assert (refusal.status_code, refusal.json()["code"], "retry-after" in refusal.headers) == (
+            409, "no_capacity", False)
+        before, after = refusal.json()["nearest"]
+        assert datetime.fromisoformat(before) < datetime.fromisoformat(at) < datetime.fromisoformat(after)
+        book(small, "one-3", after)
+        assert small.redeem(small.codes()[0], "one-4").status_code == 202
+        now = small.redeem(small.codes()[0], "one-5")
+        assert (now.status_code, now.headers["retry-after"], len(now.json()["nearest"])) == (503, "60", 1)

@@ -1,6 +1,8 @@
 """Errors as doors show them: application/problem+json (RFC 9457) with a stable `code`."""
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -24,14 +26,17 @@ class ProblemBody(BaseModel):
     detail: str = Field(description="what happened, to what, what to do")
     code: str = Field(description="stable and machine-readable")
     errors: list[dict[str, str]] | None = Field(default=None, description="where the body is wrong")
+    nearest: list[datetime] | None = Field(default=None, description="of `no_capacity`: beginnings that have a place")
 
 
 class Problem(Exception):
     """A refusal on its way out of a door."""
 
     def __init__(self, status: int, code: str, detail: str, *, retry_after: int | None = None,
-                 errors: list[dict[str, str]] | None = None, headers: dict[str, str] | None = None) -> None:
+                 errors: list[dict[str, str]] | None = None, headers: dict[str, str] | None = None,
+                 nearest: Sequence[datetime] = ()) -> None:
         super().__init__(detail)
+        self.nearest = nearest
         self.status, self.code, self.detail, self.errors = status, code, detail, errors
         self.headers = dict(headers or {})
         if retry_after is not None:
@@ -43,6 +48,8 @@ class Problem(Exception):
                                 "status": self.status, "detail": self.detail, "code": self.code}
         if self.errors:
             body["errors"] = self.errors
+        if self.nearest:
+            body["nearest"] = [at.isoformat() for at in self.nearest]
         return JSONResponse(body, self.status, {"Cache-Control": "no-store", **self.headers}, MEDIA_TYPE)
 
 

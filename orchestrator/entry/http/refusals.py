@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from orchestrator.entry.http.problems import Problem
+from orchestrator.flows.booking import NoPlace
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store.errors import Busy, Conflict, KeyTaken, NotFound, StoreBusy, StoreFull
 from providers.protocol import NeedsHuman, Refused, SiteError, Stale, TryLater
@@ -29,8 +30,7 @@ def problem_of(error: Exception) -> Problem:
     """The refusal that this error is. Errors that are nobody's refusal are not handled here."""
     match error:
         case RuleError():
-            status = _STATUS.get(error.code, 400 if error.code.startswith("bad_") else 409)
-            return Problem(status, error.code, str(error), retry_after=_RETRY.get(error.code))
+            return _ruled(error)
         case KeyTaken():
             return Problem(409, "key_taken", "this account was already claimed with another key")
         case Busy():
@@ -54,6 +54,15 @@ def problem_of(error: Exception) -> Problem:
             return Problem(409, "site_refused", str(error))
         case _:
             return Problem(503, "site_later", "the site could not be asked; try again", retry_after=5)
+
+
+def _ruled(error: RuleError) -> Problem:
+    if isinstance(error, NoPlace) and error.begins_at is not None:
+        # Another try at the same time helps only who wants to begin now.
+        return Problem(409, error.code, str(error), nearest=error.nearest)
+    status = _STATUS.get(error.code, 400 if error.code.startswith("bad_") else 409)
+    return Problem(status, error.code, str(error), retry_after=_RETRY.get(error.code),
+                   nearest=error.nearest if isinstance(error, NoPlace) else ())
 
 
 def install(app: FastAPI) -> None:
