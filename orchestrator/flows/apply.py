@@ -35,13 +35,13 @@ class Change:
     """Of keys: their public parts. The private ones are sealed and shown to nobody."""
 
 
-def apply(ctx: Context, documents: Documents, dry_run: bool, actor: str = "operator") -> list[Change]:
+def apply(ctx: Context, documents: Documents, dry_run: bool, actor: str = "operator", why: str = "") -> list[Change]:
     """Make it so, or with `dry_run` only say what would change. Raises BadDocument when something does not fit."""
     _twice(documents)
     if dry_run:
         with ctx.store.read() as tx:
             return [change for change, _ in _plan(tx, documents)]
-    changes = commit("apply.commit", ctx.store, lambda tx: _write(tx, documents, actor))
+    changes = commit("apply.commit", ctx.store, lambda tx: _write(tx, documents, actor, why))
     for name in {change.name for change in changes if change.what in ("site", "keys") and change.action != "same"}:
         ctx.sites.forget(name)
     return changes
@@ -58,14 +58,14 @@ def _twice(documents: Documents) -> None:
                 raise RuleError("bad_document", f"{what} {name} is in more than one of the files")
 
 
-def _write(tx: Tx, documents: Documents, actor: str) -> list[Change]:
+def _write(tx: Tx, documents: Documents, actor: str, why: str) -> list[Change]:
     changes = []
     for change, write in _plan(tx, documents):
         changes.append(change)
         if change.action == "same":
             continue
         _put(tx, change, write)
-        journal.write(tx, f"{change.what}.applied", change.name, actor, outcome=change.action,
+        journal.write(tx, f"{change.what}.applied", change.name, actor, why, outcome=change.action,
                       fields=sorted(name for name, _, _ in change.fields))
     return changes
 

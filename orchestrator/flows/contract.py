@@ -79,7 +79,7 @@ def may_wish(account: Account, now: datetime) -> None:
 
 
 def draft(ctx: Context, account_id: str, customer_class: str, ends_at: datetime | None, *, actor: str,
-          prices: str | None = None, offer: str | None = None, contract: str | None = None) -> Paper:
+          prices: str | None = None, offer: str | None = None, contract: str | None = None, why: str = "") -> Paper:
     """A contract with its price and its document, to be signed at its link. `ends_at` None: open, with what an hour
     costs. A wish of the holder's, and an earlier draft, make way for it.
 
@@ -87,11 +87,11 @@ def draft(ctx: Context, account_id: str, customer_class: str, ends_at: datetime 
     contract_known, holder_erased.
     """
     return commit("contract.draft", ctx.store, lambda tx: _draft(
-        ctx, tx, account_id, customer_class, ends_at or OPEN_END, actor, prices, offer, contract))
+        ctx, tx, account_id, customer_class, ends_at or OPEN_END, actor, prices, offer, contract, why))
 
 
 def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: datetime, actor: str,
-           prices: str | None, offer_name: str | None, contract: str | None) -> Paper:
+           prices: str | None, offer_name: str | None, contract: str | None, why: str) -> Paper:
     account, now = _account(tx, account_id), ctx.clock()
     in_grace = account.state is State.FENCED and account.fenced_by is FencedBy.END
     if account.state is not State.ACTIVE and not in_grace:
@@ -109,7 +109,7 @@ def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: 
         papers.save(tx, earlier.move(PaperState.WITHDRAWN))
     if not papers.add(tx, made, document):
         raise RuleError("contract_known", f"there is a contract {made.id!r} already")
-    journal.write(tx, "contract.drafted", account_id, actor, contract=made.id, document=made.digest,
+    journal.write(tx, "contract.drafted", account_id, actor, why, contract=made.id, document=made.digest,
                   price=str(made.price), customer_class=customer_class, ends_at=ends_at)
     tell(ctx, tx, accounts.record(tx, account_id).sender, "contract.drafted", account_id,
          {**facts(account), "contract": made.id, "price": str(made.price), "contract_ends_at": text(ends_at),
@@ -123,7 +123,7 @@ def _terms(listed: Prices, offer: Offer, customer_class: str, ends_at: datetime,
     return terms_of(listed.name, price.quote(listed, offer, customer_class, ends_at - now), now)
 
 
-def sign(ctx: Context, paper_id: str, digest: str, *, actor: str) -> Paper:
+def sign(ctx: Context, paper_id: str, digest: str, *, actor: str, why: str = "") -> Paper:
     """Signed: by the holder, who names the hash of the document they were shown, or recorded by an operator with the
     hash of the signed paper. The conversion is asked for first, so that no signature stands without one.
 
@@ -138,17 +138,17 @@ def sign(ctx: Context, paper_id: str, digest: str, *, actor: str) -> Paper:
     if actor == "holder" and digest != paper.digest:
         raise RuleError("document_differs", f"contract {paper_id}: this is not the document that is to be signed; open "
                                             "the link again")
-    ask(ctx, Ask(paper.id, paper.account, paper.offer, paper.ends_at, digest), actor=actor)
-    return commit("contract.sign", ctx.store, lambda tx: _signed(ctx, tx, paper_id, digest, actor))
+    ask(ctx, Ask(paper.id, paper.account, paper.offer, paper.ends_at, digest), actor=actor, why=why)
+    return commit("contract.sign", ctx.store, lambda tx: _signed(ctx, tx, paper_id, digest, actor, why))
 
 
-def _signed(ctx: Context, tx: Tx, paper_id: str, digest: str, actor: str) -> Paper:
+def _signed(ctx: Context, tx: Tx, paper_id: str, digest: str, actor: str, why: str) -> Paper:
     paper = _paper(tx, paper_id, lock=True)
     if paper.state is PaperState.SIGNED:
         return paper
     signed = replace(paper.move(PaperState.SIGNED), digest=digest, signed_at=ctx.clock(), signed_by=actor)
     papers.save(tx, signed)
-    journal.write(tx, "contract.signed", paper.account, actor, contract=paper.id, document=digest)
+    journal.write(tx, "contract.signed", paper.account, actor, why, contract=paper.id, document=digest)
     return signed
 
 

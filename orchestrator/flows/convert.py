@@ -36,7 +36,7 @@ class Ask:
     document: str
 
 
-def ask(ctx: Context, asked: Ask, *, actor: str, sender: str | None = None) -> Contract:
+def ask(ctx: Context, asked: Ask, *, actor: str, sender: str | None = None, why: str = "") -> Contract:
     """Write the wish down; the sweep converts. The same contract again is the same answer. `sender` (its id) limits
     whose accounts are known.
 
@@ -44,12 +44,12 @@ def ask(ctx: Context, asked: Ask, *, actor: str, sender: str | None = None) -> C
     offer_unknown, no_capacity. Conflict when the contract's id is known with other terms.
     """
     contract = Contract(asked.id, asked.account, asked.offer, asked.ends_at or OPEN_END, asked.document)
-    known = commit("ask.convert", ctx.store, lambda tx: _ask(ctx, tx, contract, actor, sender))
+    known = commit("ask.convert", ctx.store, lambda tx: _ask(ctx, tx, contract, actor, sender, why))
     ctx.wake.set()
     return known
 
 
-def _ask(ctx: Context, tx: Tx, contract: Contract, actor: str, sender: str | None) -> Contract:
+def _ask(ctx: Context, tx: Tx, contract: Contract, actor: str, sender: str | None, why: str) -> Contract:
     account, now = accounts.get(tx, contract.account, lock=True), ctx.clock()
     if account is None or (sender is not None and accounts.record(tx, account.id).sender != sender):
         raise RuleError("not_found", f"there is no account {contract.account!r}")
@@ -62,7 +62,7 @@ def _ask(ctx: Context, tx: Tx, contract: Contract, actor: str, sender: str | Non
     offer = placement.offer_named(tx, contract.offer)
     _keep_place(tx, account, offer, contract.ends_at, now)
     asked = accounts.save(tx, replace(account, contract=contract.id, convert_asked=True), account)
-    journal.write(tx, "contract.asked", account.id, actor, contract=contract.id, document=contract.document,
+    journal.write(tx, "contract.asked", account.id, actor, why, contract=contract.id, document=contract.document,
                   ends_at=contract.ends_at)
     tell(ctx, tx, accounts.record(tx, account.id).sender, "contract.signed", account.id,
          {**facts(asked), "contract_ends_at": text(contract.ends_at), "document": contract.document,

@@ -33,7 +33,7 @@ class Won:
     code: str
 
 
-def open_(ctx: Context, draw: DrawRow, actor: str) -> DrawRow:
+def open_(ctx: Context, draw: DrawRow, actor: str, why: str = "") -> DrawRow:
     """A new draw of a week's vouchers. RuleError: draw_known, bad_end, worth_out_of_range, week_short."""
     now = ctx.clock()
 
@@ -46,22 +46,22 @@ def open_(ctx: Context, draw: DrawRow, actor: str) -> DrawRow:
         rules.enough_offered(programme, sum(draw.prizes, Decimal(0)))
         if not draws.add(tx, draw):
             raise RuleError("draw_known", f"there is a draw {draw.name!r} already")
-        journal.write(tx, "draw.opened", draw.name, actor, programme=programme.name, vouchers=len(draw.prizes),
+        journal.write(tx, "draw.opened", draw.name, actor, why, programme=programme.name, vouchers=len(draw.prizes),
                       closes_at=draw.closes_at)
 
     commit("draw.open", ctx.store, add)
     return draw
 
 
-def enter(ctx: Context, name: str, holder: Holder, actor: str) -> str:
+def enter(ctx: Context, name: str, holder: Holder, actor: str, why: str = "") -> str:
     """One entry; answers the entrant's id, by which it stands in the published list.
 
     RuleError: draw_unknown, draw_closed, already_entered, and each rule of the programme.
     """
-    return commit("draw.enter", ctx.store, lambda tx: _enter(ctx, tx, name, holder, actor))
+    return commit("draw.enter", ctx.store, lambda tx: _enter(ctx, tx, name, holder, actor, why))
 
 
-def _enter(ctx: Context, tx: Tx, name: str, holder: Holder, actor: str) -> str:
+def _enter(ctx: Context, tx: Tx, name: str, holder: Holder, actor: str, why: str) -> str:
     draw, now = _known(tx, name, lock=True), ctx.clock()
     if draw.state != "open" or now >= draw.closes_at:
         raise RuleError("draw_closed", f"draw {name}: entries closed at {draw.closes_at.isoformat()}")
@@ -73,17 +73,17 @@ def _enter(ctx: Context, tx: Tx, name: str, holder: Holder, actor: str) -> str:
         raise RuleError("not_first_use", f"programme {programme.name}: only for a first use")
     if not draws.enter(tx, EntryRow(name, entrant, ref, programme.has_priority(holder), now)):
         raise RuleError("already_entered", f"draw {name}: this entity has entered already")
-    journal.write(tx, "draw.entered", name, actor, entrant=entrant)
+    journal.write(tx, "draw.entered", name, actor, why, entrant=entrant)
     return entrant
 
 
-def close(ctx: Context, name: str, actor: str) -> dict[str, Any]:
+def close(ctx: Context, name: str, actor: str, why: str = "") -> dict[str, Any]:
     """Fix the list of entrants: what it answers, with its commitment, is to be published before the public value is
     known. Again: the same. RuleError: draw_unknown, draw_open."""
-    return commit("draw.close", ctx.store, lambda tx: _close(ctx, tx, name, actor))
+    return commit("draw.close", ctx.store, lambda tx: _close(ctx, tx, name, actor, why))
 
 
-def _close(ctx: Context, tx: Tx, name: str, actor: str) -> dict[str, Any]:
+def _close(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> dict[str, Any]:
     draw = _known(tx, name, lock=True)
     if draw.published is not None:
         return draw.published
@@ -93,19 +93,19 @@ def _close(ctx: Context, tx: Tx, name: str, actor: str) -> dict[str, Any]:
     listed = lots.entrants_list(name, draw.programme, draw.closes_at.isoformat(), draw.prizes, entrants)
     published = listed | {"commitment": lots.commitment(listed)}
     draws.save(tx, name, "committed", published)
-    journal.write(tx, "draw.committed", name, actor, commitment=published["commitment"], entrants=len(entrants))
+    journal.write(tx, "draw.committed", name, actor, why, commitment=published["commitment"], entrants=len(entrants))
     return published
 
 
-def run(ctx: Context, name: str, value: str, actor: str) -> dict[str, Any]:
+def run(ctx: Context, name: str, value: str, actor: str, why: str = "") -> dict[str, Any]:
     """Draw, with the public value; answers what is to be published. The same value again: the same answer.
 
     RuleError: draw_unknown, draw_not_committed, draw_done (with another value), bad_value.
     """
-    return commit("draw.run", ctx.store, lambda tx: _run(ctx, tx, name, value, actor))
+    return commit("draw.run", ctx.store, lambda tx: _run(ctx, tx, name, value, actor, why))
 
 
-def _run(ctx: Context, tx: Tx, name: str, value: str, actor: str) -> dict[str, Any]:
+def _run(ctx: Context, tx: Tx, name: str, value: str, actor: str, why: str) -> dict[str, Any]:
     draw = _known(tx, name, lock=True)
     if draw.published is None:
         raise RuleError("draw_not_committed", f"draw {name}: its list is not committed yet; publish that first, then "
@@ -120,7 +120,7 @@ def _run(ctx: Context, tx: Tx, name: str, value: str, actor: str) -> dict[str, A
     for winner in published["winners"]:
         _award(ctx, tx, draw, programme, winner["entrant"], Decimal(winner["prize"]), claim_by)
     draws.save(tx, name, "drawn", published, claim_by)
-    journal.write(tx, "draw.run", name, actor, value=value, winners=len(published["winners"]))
+    journal.write(tx, "draw.run", name, actor, why, value=value, winners=len(published["winners"]))
     return published
 
 
@@ -131,13 +131,13 @@ def _award(ctx: Context, tx: Tx, draw: DrawRow, programme: Programme, entrant: s
     draws.award(tx, draw.name, entrant, vouchers.digest_here(tx, draw.sender, code), prize)
 
 
-def pass_on(ctx: Context, name: str, actor: str) -> list[Won]:
+def pass_on(ctx: Context, name: str, actor: str, why: str = "") -> list[Won]:
     """Give what was not redeemed in time to those who wait, in their order. RuleError: draw_unknown, draw_not_run,
     claims_open."""
-    return commit("draw.pass", ctx.store, lambda tx: _pass_on(ctx, tx, name, actor))
+    return commit("draw.pass", ctx.store, lambda tx: _pass_on(ctx, tx, name, actor, why))
 
 
-def _pass_on(ctx: Context, tx: Tx, name: str, actor: str) -> list[Won]:
+def _pass_on(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]:
     draw, now = _known(tx, name, lock=True), ctx.clock()
     if draw.published is None or draw.claim_by is None:
         raise RuleError("draw_not_run", f"draw {name} was not run yet")
@@ -156,7 +156,7 @@ def _pass_on(ctx: Context, tx: Tx, name: str, actor: str) -> list[Won]:
         passed.append(Won(entrant, entry.prize, code_of(ctx.keyring, name, entrant)))
     if passed:
         draws.save(tx, name, "drawn", draw.published, claim_by)
-    journal.write(tx, "draw.passed_on", name, actor, vouchers=len(passed))
+    journal.write(tx, "draw.passed_on", name, actor, why, vouchers=len(passed))
     return passed
 
 

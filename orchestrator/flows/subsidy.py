@@ -36,16 +36,16 @@ class Payment:
     attested: tuple[str, ...] = field(default=())
 
 
-def decide(ctx: Context, name: str, holder: Holder, payment: Payment, actor: str) -> Subsidy:
+def decide(ctx: Context, name: str, holder: Holder, payment: Payment, actor: str, why: str = "") -> Subsidy:
     """The subsidy on a payment; the same payment again is the same answer.
 
     RuleError: programme_unknown, not_a_subsidy, not_paid_yet, payment_differs, receipt_used, entity_missing, each rule
     of the programme, cap_reached, pool_empty.
     """
-    return commit("subsidy.decide", ctx.store, lambda tx: _decide(ctx, tx, name, holder, payment, actor))
+    return commit("subsidy.decide", ctx.store, lambda tx: _decide(ctx, tx, name, holder, payment, actor, why))
 
 
-def _decide(ctx: Context, tx: Tx, name: str, holder: Holder, payment: Payment, actor: str) -> Subsidy:
+def _decide(ctx: Context, tx: Tx, name: str, holder: Holder, payment: Payment, actor: str, why: str) -> Subsidy:
     programme, now = entitlement.named(tx, name), ctx.clock()
     _checked(programme, holder, payment, now)
     assert holder.entity is not None
@@ -64,8 +64,9 @@ def _decide(ctx: Context, tx: Tx, name: str, holder: Holder, payment: Payment, a
         "capped": share.capped, "decided_at": now.isoformat(), "decided_by": actor}, payment.paid_at)
     if not subsidies.add(tx, made):
         raise RuleError("payment_differs", f"payment {payment.reference} is being decided on at this moment")
-    journal.write(tx, "subsidy.decided", name, actor, payment=payment.reference, paid=str(payment.paid),
-                  amount=str(share.amount), contract=payment.contract_sha256, receipt=payment.receipt_sha256)
+    journal.write(tx, "subsidy.decided", name, actor, why, payment=payment.reference,
+                  paid=str(payment.paid), amount=str(share.amount), contract=payment.contract_sha256,
+                  receipt=payment.receipt_sha256)
     return made
 
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.flows import operate
-from orchestrator.flows.convert import convert
+from orchestrator.flows.convert import Ask, ask, convert
 from orchestrator.lifecycle.account import FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.due import Owed
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.store import accounts, capacity
+from orchestrator.store import accounts, capacity, journal
 from orchestrator.store.errors import Conflict
 from providers.protocol import TryLater
 from stacks.events import Change
@@ -231,3 +231,12 @@ def test_nobody_else_can_convert_an_account(town: Town) -> None:
     with pytest.raises(RuleError) as refused:
         ask(town.ctx, Ask("C-1", id, LARGER.name, None, "00"), actor="sender:other", sender="other")
     assert refused.value.code == "not_found"
+
+
+def test_a_wish_is_journalled_with_who_and_why(town: Town) -> None:
+    """As every operator's decision."""
+    account = town.active()
+    ask(town.ctx, Ask("C-1", account, LARGER.name, None, "00" * 32), actor="cli:7", why="the holder came by")
+    with town.store.read() as tx:
+        row = next(one for one in journal.list_(tx, subject=account) if one.action == "contract.asked")
+    assert (row.actor, row.why) == ("cli:7", "the holder came by")

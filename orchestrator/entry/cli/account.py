@@ -7,7 +7,7 @@ import typer
 from orchestrator.entry.cli import acting, chosen, converting, output, shown
 from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, InState, OfSender, Stuck
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import STUCK, CommandError, Json
+from orchestrator.entry.cli.output import STUCK, CommandError, Json, Why
 
 app = typer.Typer(help="Accounts (算力账户): looking at them and acting on them.")
 acting.add_to(app)
@@ -45,7 +45,7 @@ def list_(ending_before: EndingBefore = None, stuck: Stuck = False, site: AtSite
 @app.command(epilog="Example: tenure account show a2k4mzq7xw --history")
 def show(id: Id, history: Annotated[bool, typer.Option(help="What the journal says of it, too.")] = False,
          holder: Annotated[bool, typer.Option(help="Who holds it: personal data, and looking is journalled.")] = False,
-         json: Json = False) -> None:
+         why: Why = "", json: Json = False) -> None:
     """One account. The exit code is 3 when it is stuck."""
     from orchestrator.store import journal, senders
 
@@ -57,7 +57,7 @@ def show(id: Id, history: Annotated[bool, typer.Option(help="What the journal sa
         name = sender.name if sender else record.sender
         found = (shown.account if json else shown.facts)(record, name)
         if holder:
-            found["held_by"] = _holder(ctx, record.holder, id)
+            found["held_by"] = _holder(ctx, record.holder, id, why)
     output.facts(json, found | ({"history": said} if history and json else {}))
     if history and not json:
         output.say()
@@ -67,17 +67,17 @@ def show(id: Id, history: Annotated[bool, typer.Option(help="What the journal sa
         raise typer.Exit(STUCK)
 
 
-def _holder(ctx: Any, ref: str, account: str) -> dict[str, Any] | None:
+def _holder(ctx: Any, ref: str, account: str, why: str) -> dict[str, Any] | None:
     from orchestrator.store import holders, journal
 
     with ctx.store.write() as tx:
-        journal.write(tx, "holder.shown", account, actor(), ref=ref)
+        journal.write(tx, "holder.shown", account, actor(), why, ref=ref)
         known = holders.get(tx, ref)
     return None if known is None else output.plain_fields(known)
 
 
 @app.command("claim-link", epilog="Example: tenure account claim-link a2k4mzq7xw")
-def claim_link(id: Id, json: Json = False) -> None:
+def claim_link(id: Id, why: Why = "", json: Json = False) -> None:
     """The link with which the holder gets the credential; it is as good as a password until it is claimed."""
     from orchestrator.flows.claim import claim_url
     from orchestrator.store import journal
@@ -87,6 +87,6 @@ def claim_link(id: Id, json: Json = False) -> None:
         if record.account.state.value == "RECLAIMED":
             raise CommandError(f"account {id} is reclaimed: there is nothing left to claim")
         with ctx.store.write() as tx:
-            journal.write(tx, "claim.link_shown", id, actor())
+            journal.write(tx, "claim.link_shown", id, actor(), why)
         link = claim_url(ctx, id)
     output.answer(json, {"account": id, "claim_url": link}, link)

@@ -9,14 +9,13 @@ import typer
 from orchestrator.entry.cli import chosen, failures, output
 from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, Ids, InState, Most, OfSender
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Yes
+from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import times
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
     from orchestrator.lifecycle.account import Account
 
-Why = Annotated[str, typer.Option(help="For the journal; no names.")]
 Act = Callable[["Context", str], "Account"]
 
 

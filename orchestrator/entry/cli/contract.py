@@ -9,7 +9,7 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.converting import digest_of
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import CommandError, Json
+from orchestrator.entry.cli.output import CommandError, Json, Why
 
 if TYPE_CHECKING:
     from orchestrator.lifecycle.paper import Paper
@@ -28,14 +28,14 @@ def draft(
     prices: Annotated[str | None, typer.Option(help="The price list; the only one if left out.")] = None,
     offer: Annotated[str | None, typer.Option(help="What it gets from then on; its present offer if left out.")] = None,
     id: Annotated[str | None, typer.Option(help="The contract's id; made up if left out.")] = None,
-    json: Json = False,
+    why: Why = "", json: Json = False,
 ) -> None:
     """Draft a contract: its price, its document, and the link at which the holder reads and signs it."""
     from orchestrator.flows import contract as flow
 
     with opened() as ctx:
         made = flow.draft(ctx, account, customer_class, None if until == "open" else output.when(until, ctx.clock()),
-                          actor=actor(), prices=prices, offer=offer, contract=id)
+                          actor=actor(), prices=prices, offer=offer, contract=id, why=why)
         link = flow.signing_url(ctx, made.id)
     terms = made.terms
     output.answer(json, {"contract": made.id, "account": account, "ends_at": made.ends_at, "price": str(made.price),
@@ -89,18 +89,17 @@ def document(id: Id, out: Annotated[Path, typer.Option(help="Write it into this 
 
 @app.command(epilog="Example: tenure contract record C-a2k4mzq7xw-1 --document signed.pdf")
 def record(id: Id, document: Annotated[str, typer.Option(help="The signed paper's file, or its SHA-256 in hex.")],
-           json: Json = False) -> None:
+           why: Why = "", json: Json = False) -> None:
     """Record that a draft was signed on paper; the account is then converted."""
     from orchestrator.flows import contract as flow
 
     with opened() as ctx:
-        signed = flow.sign(ctx, id, digest_of(document), actor=actor())
+        signed = flow.sign(ctx, id, digest_of(document), actor=actor(), why=why)
     _answer(json, signed)
 
 
 @app.command(epilog="Example: tenure contract withdraw C-a2k4mzq7xw-1 --why 'price list changed'")
-def withdraw(id: Id, why: Annotated[str, typer.Option(help="For the journal; no names.")] = "",
-             json: Json = False) -> None:
+def withdraw(id: Id, why: Why = "", json: Json = False) -> None:
     """Take a wish or a draft back: its link no longer signs."""
     from orchestrator.flows import contract as flow
 

@@ -11,7 +11,7 @@ import typer
 from orchestrator.entry.cli import chosen, output
 from orchestrator.entry.cli.chosen import Choice
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Yes
+from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 
@@ -36,7 +36,7 @@ def convert(
     document: Annotated[str, typer.Option(help="The signed document's file, or its SHA-256 in hex.")],
     offer: Annotated[str | None, typer.Option(help="What it gets from then on; its present offer if left out.")] = None,
     wait: Annotated[str | None, typer.Option(help="Wait so long for what becomes of it, such as 60s.")] = None,
-    dry_run: DryRun = False, yes: Yes = False, json: Json = False,
+    why: Why = "", dry_run: DryRun = False, yes: Yes = False, json: Json = False,
 ) -> None:
     """Look at what the conversion would change, ask, and write the wish down; a worker converts. Anything that would be
     replaced or deleted is refused."""
@@ -55,7 +55,7 @@ def convert(
         state = "previewed"
         if not dry_run:
             output.confirm(f"Convert account {id} to {asked.offer} until {output.shown(end)}?", yes)
-            state = _ask(ctx, asked, patience)
+            state = _ask(ctx, asked, patience, why)
     output.answer(json, {"account": id, "contract": contract, "offer": asked.offer, "ends_at": end, "state": state,
                          "changes": told(changes)}, f"contract {contract} of account {id}: {state}")
     if state == "refused":
@@ -64,10 +64,10 @@ def convert(
         raise CommandError(f"contract {contract} is still {state}: see that a worker runs (`tenure worker`)")
 
 
-def _ask(ctx: "Context", asked: "Ask", patience: float | None) -> str:
+def _ask(ctx: "Context", asked: "Ask", patience: float | None, why: str) -> str:
     from orchestrator.flows import convert
 
-    known = convert.ask(ctx, asked, actor=actor())
+    known = convert.ask(ctx, asked, actor=actor(), why=why)
     if patience is None:
         return known.state.value
     with output.progress(f"converting {asked.account}"):

@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
 from orchestrator.entry.cli.redeem import Attested, Categories, City
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def open_(
     closes: Annotated[str, typer.Option(help="Entries are taken until then.")],
     vouchers: Annotated[list[str], typer.Option(help="How many of what worth, such as 60x24; may be given again.")],
     sender: Annotated[str | None, typer.Option(help="Whose platform redeems them; the only one if left out.")] = None,
-    json: Json = False,
+    why: Why = "", json: Json = False,
 ) -> None:
     """Open a week's draw. Less than the programme promises for a week is refused."""
     from orchestrator.entry.cli.voucher import owner_of
@@ -42,7 +42,8 @@ def open_(
     with opened() as ctx:
         with ctx.store.read() as tx:
             owner = owner_of(tx, sender)
-        made = flow.open_(ctx, DrawRow(name, programme, owner.id, output.when(closes, ctx.clock()), prizes), actor())
+        asked = DrawRow(name, programme, owner.id, output.when(closes, ctx.clock()), prizes)
+        made = flow.open_(ctx, asked, actor(), why)
     output.answer(json, {"draw": name, "programme": programme, "closes_at": made.closes_at, "vouchers": len(prizes),
                          "offered": str(sum(prizes))},
                   f"draw {name}: {len(prizes)} vouchers, {sum(prizes):,f} in all, open until "
@@ -67,7 +68,8 @@ def enter(
     email: Annotated[str, typer.Option(help="The holder's mail address.")],
     kind: Annotated[str, typer.Option(help="firm, university, institute or individual.")] = "individual",
     entity: Annotated[str | None, typer.Option(help="Unified social credit code (统一社会信用代码).")] = None,
-    category: Categories = None, city: City = None, attest: Attested = None, json: Json = False,
+    category: Categories = None, city: City = None, attest: Attested = None, why: Why = "",
+    json: Json = False,
 ) -> None:
     """Enter a holder. Late, double and ineligible entries are refused, each with its rule."""
     from orchestrator.flows import draw as flow
@@ -75,7 +77,7 @@ def enter(
     holder = checked_holder({"id": holder_id, "name": holder_name, "kind": kind, "email": email, "entity": entity,
                              "categories": category or [], "city": city, "attestations": attest or []})
     with opened() as ctx:
-        entrant = flow.enter(ctx, name, holder, actor())
+        entrant = flow.enter(ctx, name, holder, actor(), why)
     output.answer(json, {"draw": name, "entrant": entrant}, f"draw {name}: entered as {entrant}")
 
 
@@ -99,13 +101,14 @@ def run(
     value: Annotated[str | None, typer.Option(help="A public value that nobody could know when the list was "
                                                    "published. Left out: fix the list and answer it.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write what is to be published into this file.")] = None,
-    json: Json = False,
+    why: Why = "", json: Json = False,
 ) -> None:
     """First without a value: the list of entrants is fixed and committed to by its hash. Then with one: it is drawn."""
     from orchestrator.flows import draw as flow
 
     with opened() as ctx:
-        published = flow.close(ctx, name, actor()) if value is None else flow.run(ctx, name, value, actor())
+        published = (flow.close(ctx, name, actor(), why) if value is None else
+                     flow.run(ctx, name, value, actor(), why))
     if out is not None:
         out.write_text(jsonlib.dumps(published, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     told = [f"draw {name}: {len(published['entrants'])} entrants, commitment {published['commitment']}"]
@@ -146,12 +149,12 @@ def winners(name: Name, json: Json = False) -> None:
 
 
 @app.command("next", epilog="Example: tenure draw next 2027-w10")
-def next_(name: Name, json: Json = False) -> None:
+def next_(name: Name, why: Why = "", json: Json = False) -> None:
     """Pass on what its winners did not redeem in time, to those who wait."""
     from orchestrator.flows import draw as flow
 
     with opened() as ctx:
-        found = flow.pass_on(ctx, name, actor())
+        found = flow.pass_on(ctx, name, actor(), why)
     output.rows(json, [{"entrant": one.entrant, "prize": str(one.prize), "code": one.code} for one in found],
                 ["entrant", "prize", "code"], f"draw {name}: nothing to pass on")
 

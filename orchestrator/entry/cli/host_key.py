@@ -20,7 +20,7 @@ TIMEOUT = 20
 IN_YAML = "write `host_key:` into the site's YAML and apply it"
 
 
-def pin(ctx: "Context", site: "SiteRow", yes: bool, dry_run: bool) -> "SiteRow":
+def pin(ctx: "Context", site: "SiteRow", yes: bool, dry_run: bool, why: str = "") -> "SiteRow":
     """Show the operator what the host offers; after a yes it is the one key that the site may ever show."""
     from orchestrator.store import journal, sites
 
@@ -38,7 +38,7 @@ def pin(ctx: "Context", site: "SiteRow", yes: bool, dry_run: bool) -> "SiteRow":
         return pinned
     with ctx.store.write() as tx:
         sites.put(tx, pinned)
-        journal.write(tx, "site.pinned", site.name, actor(), fingerprint=fingerprint(line))
+        journal.write(tx, "site.pinned", site.name, actor(), why, fingerprint=fingerprint(line))
     ctx.sites.forget(site.name)
     return pinned
 

@@ -17,6 +17,7 @@ from orchestrator.lifecycle import times
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Why = Annotated[str, typer.Option(help="For the journal; no names.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
 
 _where = times.zone()

@@ -7,7 +7,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, home, opened, sender_named
-from orchestrator.entry.cli.output import CommandError, Json, Yes
+from orchestrator.entry.cli.output import CommandError, Json, Why, Yes
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -120,7 +120,7 @@ def _certificate(ctx: "Context", id: str) -> "Certificate":
 @holder.command(epilog="Example: tenure holder erase city-portal researcher-17 --yes")
 def erase(sender: Annotated[str, typer.Argument(help="The sender's name.")],
           id: Annotated[str, typer.Argument(metavar="HOLDER", help="The sender's own id of the holder.")],
-          yes: Yes = False, json: Json = False) -> None:
+          why: Why = "", yes: Yes = False, json: Json = False) -> None:
     """Forget a holder's personal data for ever. Accounts and the journal keep a reference that says nothing."""
     from orchestrator.store import holders
     from orchestrator.store import journal as store
@@ -129,5 +129,5 @@ def erase(sender: Annotated[str, typer.Argument(help="The sender's name.")],
         output.confirm(f"Forget everything about holder {id} of {sender}?", yes)
         with ctx.store.write() as tx:
             ref = holders.erase(tx, sender_named(tx, sender).id, id, ctx.clock())
-            store.write(tx, "holder.erased", ref, actor())
+            store.write(tx, "holder.erased", ref, actor(), why)
     output.answer(json, {"holder": ref, "erased": True}, f"{ref} is erased")

@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import STUCK, USAGE, CommandError, DryRun, Json, Yes
+from orchestrator.entry.cli.output import STUCK, USAGE, CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import sizes
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def sweep(site: Annotated[str, typer.Argument(help="The site's name.")],
           remove: Annotated[bool, typer.Option("--remove", help="Fence and clean away what was found, after a yes.")]
           = False,
           most: Annotated[int, typer.Option("--max", min=1, help="Refuse to remove more than so many.")] = 10,
-          yes: Yes = False, json: Json = False) -> None:
+          why: Why = "", yes: Yes = False, json: Json = False) -> None:
     """What is at a site and belongs to no live account. Exit code 1 when something is there and stays."""
     from orchestrator.flows import orphans
 
@@ -90,7 +90,7 @@ def sweep(site: Annotated[str, typer.Argument(help="The site's name.")],
                 raise CommandError(f"{len(found)} orphans are more than --max {most}: look at them first", USAGE)
             output.confirm(f"Remove these {len(found)} from {site} for ever?", yes)
             with output.progress(f"cleaning {site}"):
-                left = orphans.remove(ctx, site, [one.account for one in found], actor=actor())
+                left = orphans.remove(ctx, site, [one.account for one in found], actor=actor(), why=why)
         else:
             left = found
     output.answer(json, {"site": site, "found": found, "left": [one.account for one in left]},
@@ -109,7 +109,7 @@ def _tell(found: "list[Orphan]") -> None:
 
 def hold(target: Annotated[str, typer.Argument(metavar="ACCOUNT|SITE|all", help="What is held.")],
          off: Annotated[bool, typer.Option("--off", help="Let it go on.")] = False,
-         why: Annotated[str, typer.Option(help="For the journal; no names.")] = "",
+         why: Why = "",
          yes: Yes = False, json: Json = False) -> None:
     """Stop reclaims of an account, a site or everything. Never a fence: the end stays the end."""
     from orchestrator.flows import operate

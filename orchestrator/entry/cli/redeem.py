@@ -10,7 +10,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
-from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.errors import RuleError
 
@@ -51,7 +51,7 @@ def redeem(
     category: Categories = None, city: City = None, attest: Attested = None,
     key: Annotated[Path | None, typer.Option(help="The holder's public SSH key, to claim with later.")] = None,
     wait: Annotated[str | None, typer.Option(help="Wait so long until it is usable, such as 60s.")] = None,
-    json: Json = False,
+    why: Why = "", json: Json = False,
 ) -> None:
     """Redeem a voucher. The same voucher again gives the same account."""
     from orchestrator.store import accounts
@@ -71,7 +71,7 @@ def redeem(
         given = "hours" if hours is not None else "amount" if amount is not None else None
         if given is not None and owner.trusts != "payload":
             raise CommandError(f"--{given} is not for sender {sender}: its vouchers say it", USAGE)
-        accepted = _redeem(ctx, owner, _checked(data))
+        accepted = _redeem(ctx, owner, _checked(data), why)
         state, why = _await(ctx, accepted.account, patience)
         with ctx.store.read() as tx:
             begins = accounts.record(tx, accepted.account).account.begins_at
@@ -99,7 +99,7 @@ def _checked(data: dict[str, object]) -> "VoucherIn":
         raise CommandError(f"{'.'.join(str(step) for step in first['loc'])}: {plainly(first['msg'])}", USAGE) from None
 
 
-def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
+def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn", why: str) -> "Accepted":
     from orchestrator.flows.redeem import redeem
     from orchestrator.store import journal
 
@@ -113,7 +113,7 @@ def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn") -> "Accepted":
         raise CommandError("this voucher was redeemed by hand before, with another holder, key or beginning: give "
                            "those again, or take another voucher") from error
     with ctx.store.write() as tx:
-        journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor())
+        journal.write(tx, "voucher.redeemed_by_hand", accepted.account, actor(), why)
     return accepted
 
 

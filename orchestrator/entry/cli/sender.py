@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
-from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
 from orchestrator.lifecycle import times
 
 app = typer.Typer(help="Senders: platforms that send signed redemptions.")
@@ -22,7 +22,7 @@ def add(name: Name,
         trusts: Annotated[str, typer.Option(help="codes: Tenure knows the codes. payload: the platform's signed "
                                                  "payload carries offer, hours and validity.")] = "codes",
         callback: Annotated[str | None, typer.Option(help="Where signed callbacks go.")] = None,
-        json: Json = False) -> None:
+        why: Why = "", json: Json = False) -> None:
     """Make a sender and print, once, the secret that it signs with."""
     from orchestrator.store import journal, senders
 
@@ -35,14 +35,14 @@ def add(name: Name,
                 sender, secret = senders.add(tx, name, trusts, callback, ctx.clock())
             case _:
                 raise CommandError(f"--trusts is codes or payload, not {trusts!r}", USAGE)
-        journal.write(tx, "sender.added", sender.id, actor(), trusts=trusts)
+        journal.write(tx, "sender.added", sender.id, actor(), why, trusts=trusts)
     output.secret(json, {"id": sender.id, "name": name, "trusts": trusts, "callback_url": callback, "secret": secret},
                   secret, f"sender {name} ({sender.id}); the secret is shown only now")
 
 
 @app.command(epilog="Example: tenure sender rotate city-portal --overlap 24h")
 def rotate(name: Name, overlap: Annotated[str, typer.Option(help="How long the old secret stays valid.")] = "24h",
-           json: Json = False) -> None:
+           why: Why = "", json: Json = False) -> None:
     """Make a new secret and print it, once; the old one goes on for the overlap."""
     from orchestrator.store import journal, senders
 
@@ -51,14 +51,14 @@ def rotate(name: Name, overlap: Annotated[str, typer.Option(help="How long the o
         sender = sender_named(tx, name)
         until = ctx.clock() + span
         secret = senders.rotate(tx, sender.id, ctx.clock(), span)
-        journal.write(tx, "sender.rotated", sender.id, actor(), overlap_until=until)
+        journal.write(tx, "sender.rotated", sender.id, actor(), why, overlap_until=until)
     output.secret(json, {"id": sender.id, "name": name, "secret": secret, "previous_valid_until": until}, secret,
                   f"the secret before stays valid until {output.shown(until)}")
 
 
 @app.command(epilog="Example: tenure sender callback city-portal https://portal.example.cn/tenure")
 def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed callbacks go; - for nowhere.")],
-             json: Json = False) -> None:
+             why: Why = "", json: Json = False) -> None:
     """Change where a sender's callbacks go."""
     from orchestrator.store import journal, senders
 
@@ -67,7 +67,7 @@ def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed c
     with opened() as ctx, ctx.store.write() as tx:
         sender = sender_named(tx, name)
         senders.set_callback(tx, sender.id, target)
-        journal.write(tx, "sender.changed", sender.id, actor())
+        journal.write(tx, "sender.changed", sender.id, actor(), why)
     output.answer(json, {"name": name, "callback_url": target}, f"callbacks of {name} go to {target or 'nobody'}")
     if target is not None and not json:
         output.note(f"whether they arrive there: tenure sender test {name}")
@@ -75,7 +75,7 @@ def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed c
 
 @app.command(epilog="Example: tenure sender mail city-portal off")
 def mail(name: Name, wanted: Annotated[str, typer.Argument(metavar="on|off", help="Whether its holders get mail.")],
-         json: Json = False) -> None:
+         why: Why = "", json: Json = False) -> None:
     """Whether Tenure writes to this sender's holders, or leaves that to the platform. On for a new sender."""
     from orchestrator.store import journal, senders
 
@@ -84,7 +84,7 @@ def mail(name: Name, wanted: Annotated[str, typer.Argument(metavar="on|off", hel
     with opened() as ctx, ctx.store.write() as tx:
         sender = sender_named(tx, name)
         senders.set_mail(tx, sender.id, wanted == "on")
-        journal.write(tx, "sender.changed", sender.id, actor(), mails_holders=wanted == "on")
+        journal.write(tx, "sender.changed", sender.id, actor(), why, mails_holders=wanted == "on")
         set_up = ctx.settings.mail is not None
     output.answer(json, {"name": name, "mail": wanted == "on"},
                   f"holders of {name} {'get mail from us' if wanted == 'on' else 'get no mail from us'}")
@@ -93,10 +93,10 @@ def mail(name: Name, wanted: Annotated[str, typer.Argument(metavar="on|off", hel
 
 
 @app.command("test", epilog="Example: tenure sender test city-portal")
-def send_test(name: Name, json: Json = False) -> None:
+def send_test(name: Name, why: Why = "", json: Json = False) -> None:
     """Send a signed test to the sender's callback, now. Exit code 1 when it does not arrive."""
     from orchestrator.flows.notify import deliver
-    from orchestrator.store import outbox
+    from orchestrator.store import journal, outbox
 
     with opened() as ctx:
         with ctx.store.write() as tx:
@@ -115,6 +115,7 @@ def send_test(name: Name, json: Json = False) -> None:
             if not arrived:
                 # A test is not tried again for days.
                 outbox.later(tx, id, None, error or "")
+            journal.write(tx, "sender.tested", sender.id, actor(), why, arrived=arrived)
     if not arrived:
         raise CommandError(f"sender {name}: the test did not arrive at {sender.callback_url}: {error}")
     output.answer(json, {"name": name, "callback_url": sender.callback_url, "message": id, "arrived": True},

@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import Json
+from orchestrator.entry.cli.output import Json, Why
 
 app = typer.Typer(help="Browsers that are signed in.")
 
@@ -23,7 +23,7 @@ def list_(json: Json = False) -> None:
 
 @app.command(epilog="Example: tenure session end mfrggzdf --why 'has left'")
 def end(id: Annotated[str, typer.Argument(help="As `tenure session list` shows it.")],
-        why: Annotated[str, typer.Option(help="For the journal; no names.")] = "", json: Json = False) -> None:
+        why: Why = "", json: Json = False) -> None:
     """Sign a browser out at once."""
     from orchestrator.store import journal, sessions
 

@@ -10,7 +10,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, home, opened
-from orchestrator.entry.cli.output import CommandError, DryRun, Json, cell
+from orchestrator.entry.cli.output import CommandError, DryRun, Json, Why, cell
 
 if TYPE_CHECKING:
     from orchestrator.flows.apply import Change
@@ -46,6 +46,8 @@ def init(
     json: Json = False,
 ) -> None:
     """Make the home folder: settings, keyring, database. What is there already stays as it is."""
+    from orchestrator.store import journal
+
     folder = home()
     new = not (folder / "tenure.yaml").exists()
     if new:
@@ -62,6 +64,9 @@ def init(
         raise CommandError(f"{folder / 'tenure.yaml'} is there already: change it there")
     with _undone_unless_good(folder / "tenure.yaml", new), output.progress("making the database"), opened() as ctx:
         ctx.store.migrate()
+        if new:
+            with ctx.store.write() as tx:
+                journal.write(tx, "home.made", "tenure", actor())
         keyring = folder / "keyring.json"
         output.answer(json, {"home": str(folder), "new": new, "database": ctx.store.url.render_as_string()},
                       f"{'made' if new else 'found'} {folder}",
@@ -90,13 +95,13 @@ def _undone_unless_good(settings: Path, new: bool) -> Iterator[None]:
 
 def apply(
     file: Annotated[list[str], typer.Option("--file", "-f", metavar="FILE|-", help="YAML; may be given again.")],
-    dry_run: DryRun = False, json: Json = False,
+    why: Why = "", dry_run: DryRun = False, json: Json = False,
 ) -> None:
     """Make sites and offers as the files say. What they do not mention stays."""
     from orchestrator.flows.apply import apply as apply_
 
     with opened() as ctx:
-        changes = apply_(ctx, _read(file, ctx.clock()), dry_run, actor())
+        changes = apply_(ctx, _read(file, ctx.clock()), dry_run, actor(), why)
     if json:
         output.document([{"what": change.what, "name": change.name, "action": change.action, "public": change.public,
                           "fields": [dict(zip(("field", "before", "after"), one, strict=True))

@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.entry.cli import host_key, output, shown
 from orchestrator.entry.cli.opening import actor, opened, site_named
-from orchestrator.entry.cli.output import CommandError, DryRun, Json, Yes
+from orchestrator.entry.cli.output import CommandError, DryRun, Json, Why, Yes
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -81,28 +81,28 @@ def findings(ctx: "Context", names: list[str], step: object = None) -> list[tupl
 
 
 @app.command(epilog="Example: tenure site prepare edge-1 --as root --identity ~/.ssh/id_ed25519 --dry-run")
-def prepare(name: Name, user: As = None, identity: Identity = None, dry_run: DryRun = False, yes: Yes = False,
-            json: Json = False) -> None:
+def prepare(name: Name, user: As = None, identity: Identity = None, why: Why = "", dry_run: DryRun = False,
+            yes: Yes = False, json: Json = False) -> None:
     """Put on a host what it needs to enforce ends alone. Safe to repeat, also with live accounts: it upgrades."""
-    from orchestrator.store import journal
     from providers import registry
 
     with opened() as ctx:
         row = _known(ctx, name)
         if registry.is_host(row.kind) and "host_key" not in row.settings:
-            row = host_key.pin(ctx, row, yes, dry_run)
+            row = host_key.pin(ctx, row, yes, dry_run, why)
+        if not dry_run:
+            _note(ctx, "site.preparing", name, why)
         with _bootstrapped(ctx, row, user, identity) as site, output.progress(f"preparing {name}"):
             said = site.prepare(dry_run)
         if not dry_run:
-            with ctx.store.write() as tx:
-                journal.write(tx, "site.prepared", name, actor(), steps=len(said))
+            _note(ctx, "site.prepared", name, why, steps=len(said))
             ctx.sites.forget(name)
     output.answer(json, {"site": name, "dry_run": dry_run, "steps": said}, *(said or ["nothing to do"]))
 
 
 @app.command(epilog="Example: tenure site remove edge-1 --as root --identity ~/.ssh/id_ed25519")
-def remove(name: Name, user: As = None, identity: Identity = None, dry_run: DryRun = False, yes: Yes = False,
-           json: Json = False) -> None:
+def remove(name: Name, user: As = None, identity: Identity = None, why: Why = "", dry_run: DryRun = False,
+           yes: Yes = False, json: Json = False) -> None:
     """Take everything of Tenure's off a host. Refused while accounts are there; the site gets none from then on."""
     from orchestrator.store import accounts, journal, sites
 
@@ -117,27 +117,34 @@ def remove(name: Name, user: As = None, identity: Identity = None, dry_run: DryR
             output.confirm(f"Take everything of Tenure's off {name}?", yes)
             with ctx.store.write() as tx:
                 sites.drain(tx, name, True)
+                journal.write(tx, "site.removing", name, actor(), why)
         with _bootstrapped(ctx, row, user, identity) as site, output.progress(f"clearing {name}"):
             said = site.unprepare(dry_run)
         if not dry_run:
-            with ctx.store.write() as tx:
-                journal.write(tx, "site.removed", name, actor(), steps=len(said))
+            _note(ctx, "site.removed", name, why, steps=len(said))
             ctx.sites.forget(name)
     output.answer(json, {"site": name, "dry_run": dry_run, "steps": said}, *(said or ["nothing to do"]))
 
 
 @app.command(epilog="Example: tenure site drain edge-1")
 def drain(name: Name, off: Annotated[bool, typer.Option("--off", help="New accounts again.")] = False,
-          json: Json = False) -> None:
+          why: Why = "", json: Json = False) -> None:
     """Give a site no new accounts; those that are there live on."""
     from orchestrator.store import journal, sites
 
     with opened() as ctx, ctx.store.write() as tx:
         site_named(tx, name)
         sites.drain(tx, name, not off)
-        journal.write(tx, "site.drained" if not off else "site.undrained", name, actor())
+        journal.write(tx, "site.drained" if not off else "site.undrained", name, actor(), why)
     output.answer(json, {"site": name, "drained": not off},
                   f"site {name} gets {'new accounts again' if off else 'no new accounts'}")
+
+
+def _note(ctx: "Context", action: str, name: str, why: str, steps: int | None = None) -> None:
+    from orchestrator.store import journal
+
+    with ctx.store.write() as tx:
+        journal.write(tx, action, name, actor(), why, steps=steps)
 
 
 def _known(ctx: "Context", name: str) -> "SiteRow":

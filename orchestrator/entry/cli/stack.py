@@ -9,7 +9,7 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.converting import show_changes, told
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import CommandError, Json, Yes
+from orchestrator.entry.cli.output import CommandError, Json, Why, Yes
 from orchestrator.lifecycle.account import State
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ WITH_A_STACK = frozenset({State.ACTIVE, State.CONTRACTED, State.FENCED, State.FA
 
 
 @app.command(epilog="Example: tenure stack preview a2k4mzq7xw")
-def preview(id: Id, json: Json = False) -> None:
+def preview(id: Id, why: Why = "", json: Json = False) -> None:
     """What is not as it should be, compared with the site itself. Changes nothing."""
     from orchestrator.flows.context import spec_of
 
     with opened() as ctx, _held(ctx, id, "preview") as account:
+        _note(ctx, id, "preview", why)
         changes = ctx.stacks.preview(id, spec_of(account), ctx.sites.get(account.site))
     if json:
         output.document(told(changes))
@@ -36,22 +37,24 @@ def preview(id: Id, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: tenure stack refresh a2k4mzq7xw")
-def refresh(id: Id, json: Json = False) -> None:
+def refresh(id: Id, why: Why = "", json: Json = False) -> None:
     """Look at the site and note in the state what is not as it was made."""
     from orchestrator.flows.context import spec_of
 
     with opened() as ctx, _held(ctx, id, "refresh") as account:
+        _note(ctx, id, "refresh", why)
         ctx.stacks.refresh(id, spec_of(account), ctx.sites.get(account.site))
     output.answer(json, {"account": id, "done": "refresh"}, f"stack {id}: refreshed")
 
 
 @app.command(epilog="Example: tenure stack up a2k4mzq7xw")
-def up(id: Id, json: Json = False) -> None:
+def up(id: Id, why: Why = "", json: Json = False) -> None:
     """Make the account's parts what they should be. Never lifts a fence; refused when it would replace or delete."""
     from orchestrator.flows.context import spec_of
     from orchestrator.flows.convert import DESTRUCTIVE
 
     with opened() as ctx, _held(ctx, id, "up") as account:
+        _note(ctx, id, "up", why)
         site, spec = ctx.sites.get(account.site), spec_of(account)
         destroyed = [change for change in ctx.stacks.preview(id, spec, site) if change.op in DESTRUCTIVE]
         if destroyed:
@@ -62,7 +65,7 @@ def up(id: Id, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: tenure stack destroy a2k4mzq7xw")
-def destroy(id: Id, yes: Yes = False, json: Json = False) -> None:
+def destroy(id: Id, why: Why = "", yes: Yes = False, json: Json = False) -> None:
     """Remove what the account consists of. Only when it is FENCED; `tenure account reclaim` does it with proof."""
     from orchestrator.flows.context import spec_of
 
@@ -72,6 +75,7 @@ def destroy(id: Id, yes: Yes = False, json: Json = False) -> None:
         if account.hold:
             raise CommandError(f"account {id} is held: `tenure hold {id} --off` first")
         output.confirm(f"Delete everything in account {id}?", yes)
+        _note(ctx, id, "destroy", why)
         ctx.stacks.destroy(id, spec_of(account), ctx.sites.get(account.site))
     output.answer(json, {"account": id, "done": "destroy"}, f"stack {id}: destroyed; `tenure account reclaim {id}` "
                   "shows that nothing is left")
@@ -83,7 +87,7 @@ def _held(ctx: "Context", id: str, what: str) -> "Iterator[Account]":
     from orchestrator.flows.claims_kept import ClaimsKept
     from orchestrator.flows.effects import commit
     from orchestrator.flows.operate import take
-    from orchestrator.store import accounts, journal
+    from orchestrator.store import accounts
     from orchestrator.store.errors import Conflict
 
     claimed = take(ctx, "operator.claim", id)
@@ -93,10 +97,16 @@ def _held(ctx: "Context", id: str, what: str) -> "Iterator[Account]":
         with ClaimsKept(ctx) as kept, output.progress(f"stack {id}: {what}"):
             kept.add(claimed)
             yield claimed.account
-        with ctx.store.write() as tx:
-            journal.write(tx, f"stack.{what}", id, actor())
     finally:
         try:
             commit("operator.release", ctx.store, lambda tx: accounts.release(tx, claimed))
         except Conflict:
             output.note(f"tenure: account {id}: a worker has taken it up meanwhile")
+
+
+def _note(ctx: "Context", id: str, what: str, why: str) -> None:
+    """Before it is done: what is interrupted half-way has its row all the same."""
+    from orchestrator.store import journal
+
+    with ctx.store.write() as tx:
+        journal.write(tx, f"stack.{what}", id, actor(), why)

@@ -11,7 +11,7 @@ from orchestrator.entry.cli import output
 from orchestrator.entry.cli.converting import digest_of
 from orchestrator.entry.cli.draw import checked_holder
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
 from orchestrator.entry.cli.redeem import Attested, Categories, City
 
 app = typer.Typer(help="Subsidies on what was actually paid, with their evidence.")
@@ -32,7 +32,8 @@ def decide(
     contract_document: Annotated[str, typer.Option(help="The signed contract's file, or its SHA-256 in hex.")],
     receipt: Annotated[str, typer.Option(help="The payment receipt's file, or its SHA-256 in hex.")],
     kind: Annotated[str, typer.Option(help="firm, university or institute.")] = "firm",
-    category: Categories = None, city: City = None, attest: Attested = None, json: Json = False,
+    category: Categories = None, city: City = None, attest: Attested = None, why: Why = "",
+    json: Json = False,
 ) -> None:
     """Decide on one payment. The same payment again is the same answer; nothing is subsidised twice."""
     from orchestrator.flows import subsidy as flow
@@ -48,7 +49,7 @@ def decide(
     with opened() as ctx:
         made = flow.decide(ctx, programme, holder, flow.Payment(
             payment, yuan(paid), output.when(paid_at, ctx.clock()), contract, digest_of(contract_document),
-            digest_of(receipt), tuple(attest or ())), actor())
+            digest_of(receipt), tuple(attest or ())), actor(), why)
     output.answer(json, {"payment": made.payment, "programme": programme, "paid": f"{made.paid:.2f}",
                          "subsidy": f"{made.amount:.2f}", "capped": made.evidence["capped"]} | {
                              "evidence": made.evidence},

@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
-from orchestrator.entry.cli.output import USAGE, CommandError, Json
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
 
 app = typer.Typer(help="Tokens of the operators' API.")
 
@@ -15,7 +15,7 @@ app = typer.Typer(help="Tokens of the operators' API.")
 def add(name: Annotated[str, typer.Option(help="What it is for.")],
         role: Annotated[str, typer.Option(help="viewer, operator, admin or sender.")] = "viewer",
         sender: Annotated[str | None, typer.Option(help="For the role sender: whose accounts it sees.")] = None,
-        json: Json = False) -> None:
+        why: Why = "", json: Json = False) -> None:
     """Make a token and print it, once."""
     from orchestrator.store import journal, tokens
 
@@ -30,7 +30,7 @@ def add(name: Annotated[str, typer.Option(help="What it is for.")],
                 raise CommandError(f"--role is viewer, operator, admin or sender, not {role!r}", USAGE)
         made = tokens.check(tx, plain)
         assert made is not None
-        journal.write(tx, "token.made", made.id, actor(), role=role)
+        journal.write(tx, "token.made", made.id, actor(), why, role=role)
     output.secret(json, {"id": made.id, "name": name, "role": role, "sender": sender, "token": plain}, plain,
                   f"token {made.id} for {role}; it is shown only now")
 
@@ -48,11 +48,12 @@ def list_(json: Json = False) -> None:
 
 
 @app.command(epilog="Example: tenure token revoke mfrggzdf")
-def revoke(id: Annotated[str, typer.Argument(help="As `tenure token list` shows it.")], json: Json = False) -> None:
+def revoke(id: Annotated[str, typer.Argument(help="As `tenure token list` shows it.")], why: Why = "",
+           json: Json = False) -> None:
     """Make a token useless at once."""
     from orchestrator.store import journal, tokens
 
     with opened() as ctx, ctx.store.write() as tx:
         tokens.revoke(tx, id, ctx.clock())
-        journal.write(tx, "token.revoked", id, actor())
+        journal.write(tx, "token.revoked", id, actor(), why)
     output.answer(json, {"id": id, "revoked": True}, f"token {id} opens nothing any more")

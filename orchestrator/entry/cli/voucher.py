@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
-from orchestrator.entry.cli.output import USAGE, CommandError, Json, Yes
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why, Yes
 from orchestrator.lifecycle import times
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ BATCH = 1000
 @app.command(epilog="Example: tenure voucher issue --offer starter --valid-for 90d --count 3 > codes")
 def issue(offer: Offer = None, programme: Programme = None, worth: Worth = None, sender: Sender = None,
           until: Until = None, valid_for: For = None, valid_from: From = "now",
-          count: Annotated[int, typer.Option("--count", "-n", min=1, max=MOST)] = 1, json: Json = False) -> None:
+          count: Annotated[int, typer.Option("--count", "-n", min=1, max=MOST)] = 1,
+          why: Why = "", json: Json = False) -> None:
     """Make new codes and print them, once, one on each line."""
     from orchestrator.store import vouchers
 
     codes = [vouchers.new_code() for _ in range(count)]
-    put = Put(sender, offer or "", valid_from, until, valid_for, "voucher.issued", programme, worth)
+    put = Put(sender, offer or "", valid_from, until, valid_for, "voucher.issued", programme, worth, why)
     with opened() as ctx:
         try:
             _put(ctx, put, codes)
@@ -58,10 +59,10 @@ def issue(offer: Offer = None, programme: Programme = None, worth: Worth = None,
 @app.command("import", epilog="Example: tenure voucher import --offer starter --until 2027-12-31 codes")
 def import_(codes: Codes, offer: Offer = None, programme: Programme = None, worth: Worth = None,
             sender: Sender = None, until: Until = None, valid_for: For = None,
-            valid_from: From = "now", json: Json = False) -> None:
+            valid_from: From = "now", why: Why = "", json: Json = False) -> None:
     """Take over codes made elsewhere; those already known stay as they are."""
     read = output.lines_of(codes, MOST)
-    put = Put(sender, offer or "", valid_from, until, valid_for, "voucher.imported", programme, worth)
+    put = Put(sender, offer or "", valid_from, until, valid_for, "voucher.imported", programme, worth, why)
     with opened() as ctx:
         _put(ctx, put, read)
     output.answer(json, {"read": len(read), "new": put.new, "sender": put.sender, "offer": put.offer,
@@ -82,6 +83,7 @@ class Put:
     action: str
     programme: str | None = None
     worth: str | None = None
+    why: str = ""
     each: Decimal = Decimal(0)
     start: datetime | None = None
     end: datetime | None = None
@@ -116,8 +118,8 @@ def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
                 if owner.trusts != "codes":
                     raise CommandError(f"sender {owner.name} owns its codes itself (--trusts payload)")
                 fresh = _written(tx, owner.id, put, programme, some)
-                journal.write(tx, put.action, owner.id, actor(), offer=put.offer, count=fresh, valid_from=put.start,
-                              valid_until=put.end)
+                journal.write(tx, put.action, owner.id, actor(), put.why, offer=put.offer, count=fresh,
+                              valid_from=put.start, valid_until=put.end)
             put.sender, put.written, put.new = owner.name, put.written + len(some), put.new + fresh
             shown.step(len(some))
 
@@ -176,7 +178,7 @@ def owner_of(tx: "Tx", name: str | None) -> "Sender_":
 
 
 @app.command(epilog="Example: tenure voucher void --sender city-portal codes-to-void --yes")
-def void(codes: Codes, sender: Sender = None, yes: Yes = False, json: Json = False) -> None:
+def void(codes: Codes, sender: Sender = None, why: Why = "", yes: Yes = False, json: Json = False) -> None:
     """Make codes unusable. One that was redeemed already is refused: act on its account instead."""
     from orchestrator.lifecycle.errors import RuleError
     from orchestrator.store import journal, vouchers
@@ -191,7 +193,7 @@ def void(codes: Codes, sender: Sender = None, yes: Yes = False, json: Json = Fal
                 with ctx.store.write() as tx:
                     digest = vouchers.digest(ctx.keyring, owner_of(tx, sender).id, code)
                     vouchers.void(tx, digest)
-                    journal.write(tx, "voucher.voided", digest[:16], actor())
+                    journal.write(tx, "voucher.voided", digest[:16], actor(), why)
                 done += 1
             except (RuleError, Conflict) as error:
                 refused.append({"line": number, "why": str(error)})

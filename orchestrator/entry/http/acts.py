@@ -11,7 +11,7 @@ from orchestrator.entry.http.auth import OPERATORS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
-from orchestrator.entry.http.payloads import Body, ContractTerms, ExtendIn, WhyIn, parse
+from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
 from orchestrator.entry.http.signing import sign
 from orchestrator.flows import operate
@@ -58,10 +58,10 @@ def routes(desk: Desk) -> APIRouter:
         await desk.lanes.write(partial(operate.reclaim, desk.ctx, record.id, actor=by.actor, why=want.why))
         return await answer(by, account, 202)
 
-    @router.post(**door("convert", ContractTerms, "Convert it in place to a rental contract", 202))
+    @router.post(**door("convert", ConvertIn, "Convert it in place to a rental contract", 202))
     async def convert_door(account: AccountPath, raw: RawBody, by: By) -> Response:
-        want, record = parse(ContractTerms, raw), await visible(desk, by, account)
-        await desk.lanes.write(sign, desk, record.id, want, by.actor)
+        want, record = parse(ConvertIn, raw), await visible(desk, by, account)
+        await desk.lanes.write(sign, desk, record.id, want, by.actor, want.why)
         return await answer(by, account, 202)
 
     return router

@@ -144,7 +144,7 @@ def _contract(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
     if known is not None:
         return answer
     _own(desk, sender, data.account)
-    sign(desk, data.account, data, f"sender:{sender.id}", sender.id)
+    sign(desk, data.account, data, f"sender:{sender.id}", sender=sender.id)
     # After the asking, which is idempotent: a refusal is not remembered, and a crash in between asks once more.
     with desk.ctx.store.write() as tx:
         redemptions.remember(tx, Redemption(id=envelope.event, sender=sender.id, body_hash=body_hash, voucher=None,

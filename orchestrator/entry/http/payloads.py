@@ -134,6 +134,12 @@ class ContractTerms(Body):
     document: Document
 
 
+class ConvertIn(ContractTerms):
+    """The same with a reason, for the journal."""
+
+    why: Why = ""
+
+
 class ContractIn(ContractTerms):
     """The same with the account that it is for, as a platform sends it."""
 

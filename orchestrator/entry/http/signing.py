@@ -12,13 +12,14 @@ TRIES = 3
 """A worker may save the account between our reading and our writing; whoever asked need not know."""
 
 
-def sign(desk: Desk, account: str, terms: ContractTerms, actor: str, sender: str | None = None) -> None:
+def sign(desk: Desk, account: str, terms: ContractTerms, actor: str, why: str = "",
+         sender: str | None = None) -> None:
     """Ask for the conversion. RuleError as the flow says; Problem 409 for the same contract with other terms."""
     ends_at = None if terms.ends_at == OPEN_END else terms.ends_at
     asked = Ask(terms.contract, account, terms.offer, ends_at, terms.document)
     for left in reversed(range(TRIES)):
         try:
-            ask(desk.ctx, asked, actor=actor, sender=sender)
+            ask(desk.ctx, asked, actor=actor, sender=sender, why=why)
             return
         except Conflict:
             if _differs(desk, account, terms):
