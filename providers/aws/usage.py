@@ -1,4 +1,5 @@
 """What an account used at AWS, by clock hour: from the times that Batch keeps of each job, and from its volumes' sizes.
+A volume is paid by its size, so that is what is metered, however full it is.
 
 Batch forgets a job some time after its end, at least a day: hours that ended earlier have no CPU and memory. Bytes sent
 AWS does not tell per account. Both are missing from the answer, as gaps.
@@ -34,7 +35,7 @@ def intervals(aws: Aws, containers: Containers, storage: Storage, known: Lease, 
     held: dict[str, list[Span] | None] = {
         CPU: None if jobs is None else [span for job in jobs for span in ran(job, vcpus(job), now)],
         MEMORY: None if jobs is None else [span for job in jobs for span in ran(job, memory(job), now)],
-        STORAGE: [(one["CreateTime"], now, one["Size"] * GIB) for one in volumes] if volumes else None}
+        STORAGE: [span for one in volumes for span in sizes(one, grown(aws, one), now)] if volumes else None}
     begun = max(hour(since), instant(known.starts_at))
     return [Usage(start, end, end - start, amounts(held, start, end, now)) for start, end in hours(begun, now)]
 
@@ -57,6 +58,22 @@ def described(aws: Aws, containers: Containers, account: str) -> list[dict[str, 
 def ran(job: Mapping[str, Any], size: int, now: datetime) -> Iterable[Span]:
     begun, over = _at(job.get("startedAt")), _at(job.get("stoppedAt"))
     return [] if begun is None else [(begun, over or now, size)]
+
+
+def grown(aws: Aws, volume: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The last time that the volume was made larger; AWS tells of no earlier one."""
+    which = [{"Name": "volume-id", "Values": [volume["VolumeId"]]}]
+    found = aws.all("ec2", "describe_volumes_modifications", "VolumesModifications", Filters=which)
+    return found[-1] if found else None
+
+
+def sizes(volume: Mapping[str, Any], change: Mapping[str, Any] | None, now: datetime) -> list[Span]:
+    """What the volume holds ready, before and after its last change."""
+    made = volume["CreateTime"]
+    if change is None or change["ModificationState"] == "failed":
+        return [(made, now, volume["Size"] * GIB)]
+    at = max(made, change["StartTime"])
+    return [(made, at, change["OriginalSize"] * GIB), (at, now, change["TargetSize"] * GIB)]
 
 
 def vcpus(job: Mapping[str, Any]) -> int:

@@ -30,6 +30,7 @@ from providers.protocol import (
     only,
 )
 from tests.lab.moto import KEYS, Moto, moto
+from tests.lab.shell import until
 from tests.providers.keys import make_key
 from tests.providers.specs import new_id, spec
 
@@ -355,3 +356,20 @@ def test_aws_out_of_reach_is_tried_later() -> None:
         assert [finding.ok for finding in site.check()] == [False]
         (row,) = site.fence([(new_id(), 1)], "end")
         assert isinstance(row.error, SiteError)
+
+
+def test_a_volume_s_size_is_metered_and_what_aws_does_not_tell_is_missing(site: AwsSite, account: Spec) -> None:
+    """Bytes sent are a gap. A volume that grew counts as smaller before."""
+    complete(site, account)
+    opened = site.open(account, MINUTE * 20, 2)
+    since = opened.starts_at
+    site.parts["storage"].ensure(replace(account, storage=account.storage + 2 * GIB))
+
+    def stored() -> int:
+        return sum(one.amounts["storage"] for one in site.usage(account.account, since))
+
+    until(lambda: stored() > 0, "the first second of it")
+    told = site.usage(account.account, since)
+    assert {meter for one in told for meter in one.amounts} == {"cpu", "memory", "storage"}
+    held = (site.now() - since).total_seconds() + 1  # AWS's clock is read to the second
+    assert stored() <= (account.storage + 3 * GIB) * held
