@@ -205,6 +205,11 @@ class Site(Protocol):
     def issue(self, spec: Spec, holder_key: str, end: datetime) -> Credential:
         """Mint the holder's credential for their own public key; it ends with the lease."""
 
+    def rescue(self, spec: Spec, holder_key: str, until: datetime) -> Credential:
+        """Past the end: the holder of this key, and nobody else, may fetch their own files, read-only, until `until`:
+        then the site itself ends that. Refused before the end, after an operator's fence, once it is being taken back,
+        and by a site that can give nothing after an end, which says what else can be done."""
+
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         """Nobody can use these accounts (id, generation) any more; nothing is deleted. One answer for each."""
 

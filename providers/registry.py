@@ -17,12 +17,20 @@ KINDS: Mapping[str, str] = {
 """Each module has `connect(name, settings, secrets)`, and `SECRETS`: the keys that Tenure makes for its sites. Imported
 on first use: a worker loads only the SDKs it needs."""
 
+NOTHING_AFTER_THE_END = frozenset({"aws"})
+"""Kinds whose `rescue` always refuses: there holders are not told that they may fetch anything."""
+
 
 def connect(kind: str, name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> Site:
     """A Site, not yet connected. Bad settings: NeedsHuman, which names the field."""
     if kind not in KINDS:
         raise NeedsHuman(f"site {name}: kind {kind!r} is not known", remedy=f"use one of: {', '.join(sorted(KINDS))}")
     return cast(Connect, import_module(KINDS[kind]).connect)(name, settings, secrets)
+
+
+def rescues(kind: str) -> bool:
+    """Whether holders at a site of this kind may fetch their files after the end."""
+    return kind in KINDS and kind not in NOTHING_AFTER_THE_END
 
 
 def secrets_of(kind: str) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def _pin(ctx: Context, tx: Tx, account_id: str, key: HolderKey) -> tuple[Account
     if account is None:
         raise RuleError("not_found", "there is no such account")
     if account.state not in USABLE:
-        raise _refusal(account, ctx.clock())
+        raise refusal(account, ctx.clock())
     known = claims.get(tx, account_id)
     if known is None or known.fingerprint != key.fingerprint:
         claims.put(tx, Claim(account_id, key.fingerprint, key.line, {}, ctx.clock()))
@@ -127,7 +127,8 @@ def from_json(plain: Mapping[str, Any]) -> Credential:
                       datetime.fromisoformat(plain["expires"]), plain.get("sealed", ""))
 
 
-def _refusal(account: Account, now: datetime) -> RuleError:
+def refusal(account: Account, now: datetime) -> RuleError:
+    """Why an account that is not usable cannot be claimed."""
     match account.state:
         case State.REQUESTED | State.PROVISIONING if account.booked(now):
             return RuleError("not_ready", f"account {account.id} begins at {text(account.begins_at)}")

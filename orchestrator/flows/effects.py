@@ -20,6 +20,7 @@ VARIABLE = "TENURE_FAILPOINT"
 NAMES: frozenset[str] = frozenset({
     "redeem.commit",
     "claim.pin", "claim.clock", "claim.issue", "claim.keep", "claim.unpin",
+    "rescue.pin", "rescue.allow", "rescue.keep", "rescue.unpin",
     "provision.begin", "provision.arm", "provision.up", "provision.open", "provision.settle", "provision.active",
     "provision.failed", "provision.later",
     "provision.destroy", "provision.clean", "provision.forget", "provision.elsewhere",

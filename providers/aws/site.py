@@ -106,6 +106,11 @@ class AwsSite:
             raise Refused(f"account {spec.account}: logins are closed")
         return self._access.mint(spec.account, holder_key, min(end, lease.instant(known.end)), now)
 
+    def rescue(self, spec: Spec, holder_key: str, until: datetime) -> Credential:
+        checked_account(spec.account)
+        raise Refused(f"site {self.name}: nothing can be fetched here after the end; the account's volume is kept until"
+                      " grace is over, and an operator can take a snapshot of it")
+
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         with ThreadPoolExecutor(AT_ONCE, "fence") as pool:
             return list(pool.map(lambda one: self._fence(one[0], one[1], by), batch))

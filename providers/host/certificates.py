@@ -80,15 +80,18 @@ def principal(ca: PrivateKey, account: str, key: PublicKey) -> str:
     return f"{account}-{named.hexdigest()[:32]}"
 
 
-def mint(ca: PrivateKey, key: PublicKey, account: str, name: str, now: datetime, end: datetime) -> str:
-    """A user certificate, one line: a terminal and nothing else (no forwarding of any kind, no ~/.ssh/rc).
+def mint(
+    ca: PrivateKey, key: PublicKey, account: str, name: str, now: datetime, end: datetime, *, terminal: bool = True
+) -> str:
+    """A user certificate, one line: a terminal and nothing else (no forwarding of any kind, no ~/.ssh/rc), or with
+    `terminal` off not even that.
 
     `name` is the principal, `now` and `end` aware instants; the certificate ends with the whole second that is not
     after `end`.
     """
     until = int(end.timestamp())
     if until <= now.timestamp():
-        raise Refused(f"account {account}: the lease has ended, no credential is made")
+        raise Refused(f"account {account}: its time is over, no credential is made")
     builder = (
         SSHCertificateBuilder()
         .public_key(key)
@@ -97,7 +100,8 @@ def mint(ca: PrivateKey, key: PublicKey, account: str, name: str, now: datetime,
         .valid_principals([name.encode()])
         .valid_after(int((now - BEFORE).timestamp()))
         .valid_before(until)
-        .add_extension(b"permit-pty", b"")
         .serial(int.from_bytes(hashlib.sha256(f"{name} {until}".encode()).digest()[:8], "big"))
     )
+    if terminal:
+        builder = builder.add_extension(b"permit-pty", b"")
     return builder.sign(ca).public_bytes().decode()

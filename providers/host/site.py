@@ -88,6 +88,16 @@ class HostSite:
         door = self._host.door
         return Credential(line, f"tn-{account}@{door.host}", door.port, (door.known_hosts(),), until)
 
+    def rescue(self, spec: Spec, holder_key: str, until: datetime) -> Credential:
+        """The site's answer comes first, as for `issue`; its principal is another one than that of logins."""
+        account, key = checked_account(spec.account), certificates.holder_key(holder_key)
+        name = f"{certificates.principal(self._ca, account, key)}:rescue"
+        end = until.astimezone(UTC).replace(microsecond=0)
+        line = certificates.mint(self._ca, key, account, name, self.now(), end, terminal=False)
+        self._agent.call("rescue", timeout=QUICK, account=account, principal=name, until=wire.seconds(end))
+        door = self._host.door
+        return Credential(line, f"tn-{account}@{door.host}", door.port, (door.known_hosts(),), end)
+
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         def ask(sound: list[tuple[str, int]]) -> list[Fenced]:
             answer = self._agent.call("fence", timeout=FENCE, urgent=True, batch=[list(one) for one in sound], by=by)

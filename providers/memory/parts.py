@@ -87,7 +87,7 @@ class MemoryPart:
             if tenancy is None or (self.name == "storage" and spec.account in world.faults.sticky):
                 return
             if self.name == "access":
-                tenancy.principals.clear()
+                tenancy.end_rescue()
             if self.name == "containers":
                 tenancy.running = 0
             tenancy.parts.pop(self.name, None)

@@ -10,9 +10,9 @@ from typing import Literal, TypeVar
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from providers.host import certificates
-from providers.memory import meters
+from providers.memory import meters, rules
 from providers.memory.parts import MemoryPart
-from providers.memory.world import By, Keeper, Tenancy, World, keeper
+from providers.memory.world import Keeper, Tenancy, World, keeper
 from providers.metering import KEPT
 from providers.protocol import (
     PARTS,
@@ -31,13 +31,11 @@ from providers.protocol import (
     Part,
     PartName,
     Refused,
-    SiteError,
     Spec,
     Stale,
     TryLater,
     Usage,
     checked_account,
-    checked_generation,
 )
 
 T = TypeVar("T")
@@ -69,11 +67,11 @@ class MemorySite:
         self._ca = ca or ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
     def now(self) -> datetime:
-        return self._enter(None, lambda world: _instant(world.now()))
+        return self._enter(None, lambda world: rules.instant(world.now()))
 
     def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
         def act(world: World) -> Armed | AlreadyFenced:
-            _not_lower(world, spec.account, generation)
+            rules.not_lower(world, spec.account, generation)
             if spec.account not in world.tenancies and generation <= world.tombstones.get(spec.account, 0):
                 raise Stale(f"account {spec.account}: was cleaned away at {self.name}")
             if spec.account not in world.tenancies and world.faults.full:
@@ -82,7 +80,7 @@ class MemorySite:
             if tenancy.fenced_at is None and tenancy.end <= world.now() and tenancy.end != end.timestamp():
                 world.fence(spec.account, tenancy.end, "end")
             if tenancy.fenced_at is not None:
-                return _fence_of(tenancy)
+                return rules.fence_of(tenancy)
             tenancy.end, tenancy.generation = end.timestamp(), generation
             return Armed(end, generation)
 
@@ -90,8 +88,8 @@ class MemorySite:
 
     def open(self, spec: Spec, duration: timedelta, generation: int) -> Opened:
         def act(world: World) -> Opened:
-            tenancy = _tenancy(world, spec.account)
-            _not_lower(world, spec.account, generation)
+            tenancy = rules.tenancy(world, spec.account)
+            rules.not_lower(world, spec.account, generation)
             if tenancy.fenced_at is not None:
                 raise Refused(f"account {spec.account}: was fenced before it could be opened")
             if tenancy.starts_at is None or tenancy.duration is None:
@@ -101,7 +99,7 @@ class MemorySite:
                 tenancy.starts_at, tenancy.duration, tenancy.open = world.now(), duration.total_seconds(), True
                 tenancy.end = tenancy.starts_at + tenancy.duration
             tenancy.generation = generation
-            return Opened(_instant(tenancy.starts_at), _instant(tenancy.starts_at + tenancy.duration))
+            return Opened(rules.instant(tenancy.starts_at), rules.instant(tenancy.starts_at + tenancy.duration))
 
         if duration <= timedelta(0):
             raise Refused(f"account {spec.account}: a lease of {duration} cannot be opened")
@@ -111,26 +109,41 @@ class MemorySite:
         key = certificates.holder_key(holder_key)
 
         def act(world: World) -> Credential:
-            tenancy = _tenancy(world, spec.account)
+            tenancy = rules.tenancy(world, spec.account)
             if not tenancy.usable:
                 raise Refused(f"account {spec.account}: logins are closed")
-            until = min(end, _instant(tenancy.end)).replace(microsecond=0)
+            until = min(end, rules.instant(tenancy.end)).replace(microsecond=0)
             name = certificates.principal(self._ca, spec.account, key)
-            line = certificates.mint(self._ca, key, spec.account, name, _instant(world.now()), until)
+            line = certificates.mint(self._ca, key, spec.account, name, rules.instant(world.now()), until)
             tenancy.principals[name] = until.timestamp()
             return Credential(line, f"tn-{spec.account}@memory.invalid", 22, (self._host_line(),), until)
 
         return self._enter(spec.account, act)
 
+    def rescue(self, spec: Spec, holder_key: str, until: datetime) -> Credential:
+        key = certificates.holder_key(holder_key)
+
+        def act(world: World) -> Credential:
+            end = until.replace(microsecond=0)
+            tenancy = rules.fetchable(world, spec.account, end)
+            name = f"{certificates.principal(self._ca, spec.account, key)}:rescue"
+            line = certificates.mint(self._ca, key, spec.account, name, rules.instant(world.now()), end, terminal=False)
+            tenancy.principals, tenancy.rescue_until = {name: end.timestamp()}, end.timestamp()
+            return Credential(line, f"tn-{spec.account}@memory.invalid", 22, (self._host_line(),), end)
+
+        return self._enter(spec.account, act)
+
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
-        return self._enter(None, lambda world: [_fence(world, *one, by) for one in batch])
+        return self._enter(None, lambda world: [rules.fence(world, *one, by) for one in batch])
 
     def unfence(self, spec: Spec, generation: int, end: datetime) -> Armed | AlreadyFenced:
         def act(world: World) -> Armed | AlreadyFenced:
-            tenancy = _tenancy(world, spec.account)
-            _not_lower(world, spec.account, generation)
+            tenancy = rules.tenancy(world, spec.account)
+            rules.not_lower(world, spec.account, generation)
             if end.timestamp() <= world.now():
-                return _fence_of(tenancy) if tenancy.fenced_at is not None else AlreadyFenced(end, "end")
+                return rules.fence_of(tenancy) if tenancy.fenced_at is not None else AlreadyFenced(end, "end")
+            if tenancy.fenced_at is not None:
+                tenancy.end_rescue()
             tenancy.generation, tenancy.end, tenancy.fenced_at = generation, end.timestamp(), None
             return Armed(end, generation)
 
@@ -138,7 +151,7 @@ class MemorySite:
 
     def warn(self, account: str, text: str) -> None:
         def act(world: World) -> None:
-            _tenancy(world, account).notice = text[:LONGEST_NOTICE]
+            rules.tenancy(world, account).notice = text[:LONGEST_NOTICE]
 
         self._enter(account, act)
 
@@ -155,7 +168,7 @@ class MemorySite:
         return self._enter(account, act)
 
     def clean(self, batch: Sequence[tuple[str, int]]) -> list[Cleaned]:
-        return self._enter(None, lambda world: [_clean(world, *one) for one in batch])
+        return self._enter(None, lambda world: [rules.clean(world, *one) for one in batch])
 
     def accounts(self) -> list[str]:
         return self._enter(None, lambda world: sorted(world.tenancies))
@@ -163,7 +176,7 @@ class MemorySite:
     def usage(self, account: str, since: datetime) -> list[Usage]:
         def act(world: World) -> list[Usage]:
             tenancy = world.tenancies.get(account)
-            return [] if tenancy is None else meters.read(tenancy, since, _instant(world.now()))
+            return [] if tenancy is None else meters.read(tenancy, since, rules.instant(world.now()))
 
         return self._enter(account, act)
 
@@ -176,8 +189,8 @@ class MemorySite:
 
     def outages(self, since: datetime) -> list[Outage]:
         def act(world: World) -> list[Outage]:
-            kept = [Outage(_instant(begun), _instant(over)) for begun, over in world.outages]
-            return [one for one in kept if one.until > max(since, _instant(world.now()) - KEPT)]
+            kept = [Outage(rules.instant(begun), rules.instant(over)) for begun, over in world.outages]
+            return [one for one in kept if one.until > max(since, rules.instant(world.now()) - KEPT)]
 
         return self._enter(None, act)
 
@@ -234,7 +247,7 @@ class MemorySite:
         if faults.slow:
             time.sleep(faults.slow)
         with self.keeper.held() as world:
-            _not_poisoned(world, account)
+            rules.not_poisoned(world, account)
             meters.look(world)
             world.tick()
             answer = act(world)
@@ -242,66 +255,3 @@ class MemorySite:
                 world.faults.lost_answers -= 1
                 raise TryLater(f"site {self.name}: the answer was lost")
             return answer
-
-
-def _instant(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _fence_of(tenancy: Tenancy) -> AlreadyFenced:
-    assert tenancy.fenced_at is not None
-    return AlreadyFenced(_instant(tenancy.fenced_at), tenancy.fenced_by)
-
-
-def _fence(world: World, account: str, generation: int, by: By) -> Fenced:
-    """One account's fault is its own answer: it must not take the batch with it."""
-    try:
-        checked_account(account)
-        _not_poisoned(world, account)
-        _not_lower(world, account, generation)
-    except SiteError as failed:
-        return Fenced(account, None, failed)
-    now = world.now()
-    if account not in world.tenancies and account in world.tombstones:
-        return Fenced(account, _instant(now))
-    tenancy = world.tenancies.setdefault(account, Tenancy(now, generation))
-    tenancy.generation = generation
-    world.fence(account, now, by)
-    return Fenced(account, _instant(now if tenancy.fenced_at is None else tenancy.fenced_at))
-
-
-def _clean(world: World, account: str, generation: int) -> Cleaned:
-    try:
-        checked_account(account)
-        _not_poisoned(world, account)
-        _not_lower(world, account, generation)
-    except SiteError as failed:
-        return Cleaned(account, failed)
-    tenancy = world.tenancies.get(account)
-    if tenancy is not None and tenancy.usable:
-        return Cleaned(account, Refused(f"account {account}: is in use: fence it first"))
-    world.tombstones[account] = generation
-    if tenancy is not None and account in world.faults.sticky:
-        tenancy.parts = {part: seen for part, seen in tenancy.parts.items() if part == "storage"}
-    else:
-        world.tenancies.pop(account, None)
-    return Cleaned(account)
-
-
-def _not_poisoned(world: World, account: str | None) -> None:
-    if account in world.faults.poisoned:
-        raise NeedsHuman(f"account {account}: poisoned", remedy="take the poison away")
-
-
-def _tenancy(world: World, account: str) -> Tenancy:
-    if account not in world.tenancies:
-        raise Refused(f"account {account}: is not at this site")
-    return world.tenancies[account]
-
-
-def _not_lower(world: World, account: str, generation: int) -> None:
-    checked_generation(generation)
-    tenancy = world.tenancies.get(account)
-    known = max(tenancy.generation if tenancy else 0, world.tombstones.get(account, 0))
-    if generation < known:
-        raise Stale(f"account {account}: the site holds generation {known}, {generation} comes too late")

@@ -40,6 +40,8 @@ class Tenancy:
     fenced_by: By = "end"
     parts: dict[str, dict[str, Fact]] = field(default_factory=dict)
     principals: dict[str, float] = field(default_factory=dict)
+    rescue_until: float | None = None
+    """Until when the holder may fetch their files after the end; None: not at all."""
     notice: str = ""
     running: int = 0
     """Containers that run now; a fence stops them. Tests set it."""
@@ -60,6 +62,11 @@ class Tenancy:
     def usable(self) -> bool:
         """Whether a holder could log in now."""
         return self.open and self.fenced_at is None
+
+    def end_rescue(self) -> None:
+        """Nobody may fetch anything any more, of an account that is fenced."""
+        self.rescue_until = None
+        self.principals.clear()
 
 
 @dataclass(slots=True)
@@ -122,6 +129,9 @@ class World:
         due = [name for name, t in self.tenancies.items() if t.fenced_at is None and t.end <= now]
         for name in due:
             self.fence(name, max(self.tenancies[name].end, 0.0), "end")
+        for tenancy in self.tenancies.values():
+            if tenancy.rescue_until is not None and tenancy.rescue_until <= now:
+                tenancy.end_rescue()
         return due
 
     def fence(self, account: str, at: float, by: By) -> None:
@@ -129,7 +139,8 @@ class World:
         tenancy = self.tenancies[account]
         if tenancy.fenced_at is None:
             tenancy.fenced_at, tenancy.fenced_by = at, by
-        tenancy.principals.clear()
+        if tenancy.rescue_until is None or by == "operator":
+            tenancy.end_rescue()
         tenancy.chips.clear()
         tenancy.running = tenancy.memory = 0
 

@@ -11,7 +11,7 @@ from providers.protocol import Site
 
 FLOWS = Path(effects.__file__).parent
 FILES = sorted(FLOWS.glob("*.py"))
-SITE = {"arm", "open", "issue", "fence", "unfence", "warn", "clean", "prepare", "unprepare"}
+SITE = {"arm", "open", "issue", "rescue", "fence", "unfence", "warn", "clean", "prepare", "unprepare"}
 """What changes something at a site. The rest of the protocol only looks."""
 STACK = {"up", "refresh", "destroy", "remove"}
 NAMING = {"effect": 0, "commit": 0, "take": 1, "_write_down": 1}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
-from orchestrator.flows import booking
+from orchestrator.flows import booking, rescue
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
 from orchestrator.flows.sweep import Sweep
@@ -43,7 +43,7 @@ class Order:
     pulumi: bool = False
     """Whether the stacks are Pulumi's own."""
     act: str = ""
-    """What is done first, as a door would: `cancel ACCOUNT`, or `move ACCOUNT INSTANT`."""
+    """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT` or `rescue ACCOUNT KEY`."""
 
 
 class Brittle:
@@ -87,6 +87,8 @@ def _act(ctx: Context, what: str) -> None:
     match what.split():
         case ["cancel", account]:
             booking.cancel(ctx, account, actor="test")
+        case ["rescue", account, kind, key]:
+            rescue.rescue(ctx, account, f"{kind} {key}")
         case ["move", account, at]:
             booking.move(ctx, account, datetime.fromisoformat(at), actor="test")
 

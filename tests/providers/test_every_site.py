@@ -6,9 +6,23 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 
 from providers.metering import hour
-from providers.protocol import PARTS, AlreadyFenced, Armed, Leftover, PartName, Refused, Site, Spec, Stale, Usage, only
+from providers.protocol import (
+    PARTS,
+    AlreadyFenced,
+    Armed,
+    Credential,
+    Leftover,
+    PartName,
+    Refused,
+    Site,
+    Spec,
+    Stale,
+    Usage,
+    only,
+)
 from providers.registry import KINDS as REGISTERED
 from tests.lab.place import Unfit
 from tests.lab.shell import until
@@ -266,6 +280,91 @@ def test_the_same_key_gets_a_credential_again(site: Site, account: Spec) -> None
     assert first.expires == end.replace(microsecond=0)
 
 
+def rescued(shown: Shown, account: Spec, key: str) -> Credential:
+    """May fetch now; a kind that can give nothing after an end says so, and its holder can do nothing then."""
+    try:
+        return shown.site.rescue(account, key, shown.site.now() + MINUTE)
+    except Refused as said:
+        if "nothing can be fetched here" in str(said):
+            pytest.skip(str(said))
+        raise
+
+
+def ended(site: Site, account: Spec) -> None:
+    live(site, account)
+    assert isinstance(site.arm(account, site.now() - MINUTE, 3), Armed | AlreadyFenced)
+
+
+def test_files_are_fetched_after_the_end(shown: Shown, account: Spec) -> None:
+    """Asked twice is asked once; the answer ends when it was said, and is not the one of logins."""
+    live(shown.site, account)
+    key = make_key().public
+    login = shown.site.issue(account, key, shown.site.now() + MINUTE)
+    shown.site.arm(account, shown.site.now() - MINUTE, 3)
+    until = shown.site.now() + MINUTE
+    rescued(shown, account, key)
+    first, second = (shown.site.rescue(account, key, until) for _ in range(2))
+    assert (first.login, first.port, first.expires) == (second.login, second.port, second.expires)
+    assert first.expires == until.replace(microsecond=0)
+    assert principals_of(first.certificate) != principals_of(login.certificate)
+    assert first.login == login.login
+
+
+def principals_of(certificate: str) -> list[bytes]:
+    read = load_ssh_public_identity(certificate.encode())
+    assert isinstance(read, SSHCertificate)
+    return read.valid_principals
+
+
+def test_nothing_is_fetched_before_the_end(site: Site, account: Spec) -> None:
+    """Neither of an account in use nor of one that an operator has fenced."""
+    live(site, account)
+    with pytest.raises(Refused):
+        site.rescue(account, make_key().public, site.now() + MINUTE)
+    fence(site, account, 3)
+    with pytest.raises(Refused):
+        site.rescue(account, make_key().public, site.now() + MINUTE)
+
+
+def test_nothing_is_fetched_once_grace_is_over(site: Site, account: Spec) -> None:
+    """The instant until when has passed."""
+    ended(site, account)
+    with pytest.raises(Refused):
+        site.rescue(account, make_key().public, site.now() - MINUTE)
+
+
+def test_nothing_is_fetched_of_what_was_taken_back(site: Site, account: Spec) -> None:
+    """Partly, wholly, and never there."""
+    ended(site, account)
+    site.parts["access"].remove(account)
+    with pytest.raises(Refused):
+        site.rescue(account, make_key().public, site.now() + MINUTE)
+    only(site.clean([(account.account, 4)]))
+    with pytest.raises(Refused):
+        site.rescue(account, make_key().public, site.now() + MINUTE)
+    assert site.leftovers(account.account) == []
+
+
+def test_what_may_be_fetched_is_taken_back_as_ever(shown: Shown, account: Spec) -> None:
+    """A fence again, then nothing is left."""
+    ended(shown.site, account)
+    rescued(shown, account, make_key().public)
+    (row,) = shown.site.fence([(account.account, 4)], "end")
+    assert row.error is None
+    only(shown.site.clean([(account.account, 5)]))
+    assert shown.site.leftovers(account.account) == []
+
+
+def test_a_contract_ends_what_was_for_fetching(shown: Shown, account: Spec) -> None:
+    """Lifted, the account is in use again: files come through its logins."""
+    ended(shown.site, account)
+    rescued(shown, account, make_key().public)
+    assert isinstance(shown.site.unfence(account, 4, shown.site.now() + LATER), Armed)
+    with pytest.raises(Refused):
+        shown.site.rescue(account, make_key().public, shown.site.now() + MINUTE)
+    assert shown.site.issue(account, make_key().public, shown.site.now() + MINUTE)
+
+
 def test_what_was_never_there_is_fenced(site: Site, account: Spec) -> None:
     """A user that somebody already deleted counts as fenced; and a late worker's arm comes too late."""
     fence(site, account, 5)
@@ -430,6 +529,7 @@ def test_a_name_that_attacks_is_refused(site: Site, name: str) -> None:
         lambda: site.arm(bad, site.now() + MINUTE, 1),
         lambda: site.open(bad, MINUTE, 1),
         lambda: site.unfence(bad, 1, site.now() + MINUTE),
+        lambda: site.rescue(bad, make_key().public, site.now() + MINUTE),
         lambda: site.warn(name, "x"),
         lambda: site.leftovers(name),
         lambda: only(site.clean([(name, 1)])),

@@ -34,6 +34,15 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Rescue:
+    """How the holder fetches their files after the end; without a connection, by giving a key first."""
+
+    until: str
+    connection: Connection | None
+    everything: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Conversion:
     """What the page says of a contract: `may` be asked for, is `wished` for, or lies at `url` as a `draft` to sign."""
 
@@ -61,6 +70,7 @@ class View:
     conversion: Conversion | None = None
     begins: str | None = None
     """When a booked account begins, until it has begun."""
+    rescue: Rescue | None = None
 
 
 def render(view: View | None, lang: Language, path: str, error: str | None = None, detail: str = "") -> str:
@@ -133,18 +143,43 @@ def connection(account: Account, credential: Credential, zone: tzinfo) -> Connec
     return Connection(
         account=account.id, expires=_show(credential.expires, zone) or "", command=ssh_command(account.id, credential),
         certificate_file=certificate, hosts_file=hosts, containers=containers(account),
-        save="\n".join([f"cat > ~/.ssh/{certificate} <<'EOF'", credential.certificate.strip(), "EOF",
-                        f"cat > ~/.ssh/{hosts} <<'EOF'", *credential.host_keys, "EOF"]))
+        save=_save(certificate, hosts, credential))
+
+
+def rescue(account: Account, credential: Credential | None, until: datetime, zone: tzinfo) -> Rescue:
+    """What the page says of files that can still be fetched."""
+    shown = _show(until, zone) or ""
+    if credential is None:
+        return Rescue(shown, None)
+    name = f"tenure-{account.id}-rescue"
+    certificate, hosts = f"{name}-cert.pub", f"tenure-{account.id}-hosts"
+    way = Connection(account=account.id, expires=shown, command=sftp_command(account.id, credential), containers=[],
+                     certificate_file=certificate, hosts_file=hosts, save=_save(certificate, hosts, credential))
+    return Rescue(shown, way, _with_key("scp -r -P", name, account.id, credential) + f":. tenure-{account.id}")
+
+
+def sftp_command(account: str, credential: Credential) -> str:
+    """What the holder types to fetch some of their files."""
+    return _with_key("sftp -P", f"tenure-{account}-rescue", account, credential)
+
+
+def _save(certificate: str, hosts: str, credential: Credential) -> str:
+    return "\n".join([f"cat > ~/.ssh/{certificate} <<'EOF'", credential.certificate.strip(), "EOF",
+                      f"cat > ~/.ssh/{hosts} <<'EOF'", *credential.host_keys, "EOF"])
 
 
 def ssh_command(account: str, credential: Credential) -> str:
     """What the holder types, with the private key where ssh-keygen puts it."""
     if credential.sealed:
         return open_command(account)
+    return _with_key("ssh -p", f"tenure-{account}", account, credential)
+
+
+def _with_key(program: str, name: str, account: str, credential: Credential) -> str:
     kind = credential.certificate.split("-cert-v01@", 1)[0]
     key = {"ssh-ed25519": "id_ed25519", "ssh-rsa": "id_rsa"}.get(kind, "id_ecdsa")
-    return (f"ssh -p {credential.port} -i ~/.ssh/{key} -o IdentitiesOnly=yes"
-            f" -o CertificateFile=~/.ssh/tenure-{account}-cert.pub"
+    return (f"{program} {credential.port} -i ~/.ssh/{key} -o IdentitiesOnly=yes"
+            f" -o CertificateFile=~/.ssh/{name}-cert.pub"
             f" -o UserKnownHostsFile=~/.ssh/tenure-{account}-hosts {credential.login}")
 
 

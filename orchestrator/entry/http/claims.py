@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from pydantic import BaseModel, Field
 
 from orchestrator.entry.http import claim_page
-from orchestrator.entry.http.claim_page import View
+from orchestrator.entry.http.claim_page import Rescue, View
 from orchestrator.entry.http.contracts import conversion_of
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
@@ -22,18 +22,20 @@ from orchestrator.entry.http.payloads import ClaimIn, check, parse
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.refusals import problem_of
 from orchestrator.flows.claim import account_of, claim, from_json
-from orchestrator.lifecycle.account import Account
+from orchestrator.flows.rescue import minted, open_until, rescue
+from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.store import accounts
+from orchestrator.store import accounts, sites
 from orchestrator.store import claims as kept_claims
 from orchestrator.store.errors import StoreError
 from providers.protocol import Credential, SiteError
+from providers.registry import rescues
 
 Token = Annotated[str, Path(max_length=128, description="the secret part of the claim link")]
 Lang = Annotated[str | None, Query(max_length=8, description="`en` or `zh`; else Accept-Language decides")]
 
 _TOLD = {"bad_key": "error_bad_key", "bad_body": "error_bad_key", "key_taken": "error_key_taken",
-         "too_many_requests": "error_later"}
+         "too_many_requests": "error_later", "no_rescue": "error_no_rescue"}
 
 
 class CredentialOut(BaseModel):
@@ -49,6 +51,8 @@ class CredentialOut(BaseModel):
                                      "sealed credential, the command that opens it with the holder's private key")
     sealed: str = Field(default="", description="a cloud's credential, in age's format, sealed to the holder's own "
                                                 "SSH key; certificate and host_keys are empty then")
+    fetch_only: bool = Field(default=False, description="the account has ended: until `expires` this fetches its files "
+                                                        "(SFTP, read-only) and does nothing else")
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -65,9 +69,7 @@ def routes(desk: Desk) -> APIRouter:
     async def mint(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
         if _is_form(request):
             return await _mint_for_page(desk, token, raw, spoken(request, lang))
-        credential = await _mint(desk, token, lambda: parse(ClaimIn, raw).ssh_public_key)
-        account = account_of(desk.ctx.keyring, token)
-        assert account is not None
+        account, credential = await _mint(desk, token, lambda: parse(ClaimIn, raw).ssh_public_key)
         return JSONResponse(_out(account, credential).model_dump(), headers={"Cache-Control": "no-store"})
 
     @router.get("/claim/{token}/certificate", response_class=PlainTextResponse, operation_id="claimCertificate",
@@ -110,15 +112,18 @@ def _read(desk: Desk, token: str) -> tuple[Account, Credential | None]:
         account, kept = accounts.get(tx, account_id), kept_claims.get(tx, account_id)
     if account is None:
         raise Problem(404, "claim_unknown", "this claim link is not known")
-    return account, from_json(kept.credential) if kept is not None and kept.credential else None
+    if account.state is State.FENCED:
+        return account, minted(account, kept)
+    return account, from_json(kept.credential) if kept is not None and "certificate" in kept.credential else None
 
 
-async def _mint(desk: Desk, token: str, key: Callable[[], str]) -> Credential:
+async def _mint(desk: Desk, token: str, key: Callable[[], str]) -> tuple[Account, Credential]:
     account, _ = await desk.lanes.read(_read, desk, token)
     wait = desk.claims.take(account.id, time.monotonic())
     if wait:
         raise Problem(429, "too_many_requests", "this link is asked too much at once", retry_after=wait)
-    return await desk.lanes.site(account.site, claim, desk.ctx, account.id, key())
+    flow = claim if account.grace_until is None else rescue
+    return account, await desk.lanes.site(account.site, flow, desk.ctx, account.id, key())
 
 
 async def _mint_for_page(desk: Desk, token: str, raw: bytes, lang: Language) -> Response:
@@ -143,7 +148,8 @@ async def _page(desk: Desk, token: str, lang: Language, told: str | None = None,
             raise
         return HTMLResponse(claim_page.render(None, lang, ""), 404, dict(claim_page.PAGES.headers))
     shown = _view(desk, account, credential, lang)
-    shown = replace(shown, conversion=await desk.lanes.read(conversion_of, desk.ctx, account))
+    shown = replace(shown, conversion=await desk.lanes.read(conversion_of, desk.ctx, account),
+                    rescue=await desk.lanes.read(_rescue, desk, account, credential))
     headers = dict(claim_page.PAGES.headers) | (refusal.headers if refusal else {})
     return HTMLResponse(claim_page.render(shown, lang, f"/claim/{token}", told, detail),
                         refusal.status if refusal else 200, headers)
@@ -153,6 +159,18 @@ def _view(desk: Desk, account: Account, credential: Credential | None, lang: Lan
     return claim_page.view(account, credential, desk.ctx.clock(), ZoneInfo(desk.ctx.settings.timezone), lang)
 
 
+def _rescue(desk: Desk, account: Account, credential: Credential | None) -> Rescue | None:
+    """What can still be fetched of an account that has ended, at a site where that is possible."""
+    until = open_until(account, desk.ctx.clock())
+    if until is None:
+        return None
+    with desk.ctx.store.read() as tx:
+        site = sites.get(tx, account.site)
+    if site is None or not rescues(site.kind):
+        return None
+    return claim_page.rescue(account, credential, until, ZoneInfo(desk.ctx.settings.timezone))
+
+
 async def _file(desk: Desk, token: str, kind: str) -> Response:
     account, credential = await desk.lanes.read(_read, desk, token)
     if credential is None:
@@ -160,13 +178,16 @@ async def _file(desk: Desk, token: str, kind: str) -> Response:
     if credential.sealed:
         kind, text = "sealed.age", credential.sealed
     else:
-        text = credential.certificate.strip() if kind == "cert.pub" else "\n".join(credential.host_keys)
+        kind = f"rescue-{kind}" if kind == "cert.pub" and account.state is State.FENCED else kind
+        text = credential.certificate.strip() if kind.endswith("cert.pub") else "\n".join(credential.host_keys)
     return PlainTextResponse(text + "\n", headers={
         "Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="tenure-{account.id}-{kind}"'})
 
 
-def _out(account: str, credential: Credential) -> CredentialOut:
-    return CredentialOut(account=account, certificate=credential.certificate, login=credential.login,
+def _out(account: Account, credential: Credential) -> CredentialOut:
+    fetching = account.state is State.FENCED
+    command = claim_page.sftp_command if fetching else claim_page.ssh_command
+    return CredentialOut(account=account.id, certificate=credential.certificate, login=credential.login,
                          port=credential.port, host_keys=list(credential.host_keys),
                          expires=credential.expires.isoformat(), sealed=credential.sealed,
-                         command=claim_page.ssh_command(account, credential))
+                         command=command(account.id, credential), fetch_only=fetching)

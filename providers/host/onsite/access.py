@@ -44,18 +44,27 @@ def admit(config: Config, account: str, principal: str, expires: float, now: flo
         known = lease.read(config, account)
         if known is None or not known.usable(now):
             raise Refused(f"{account}: its logins are not open")
-        path = paths.principals(config, account)
-        line = f'expiry-time="{time.strftime("%Y%m%d%H%M%SZ", time.gmtime(expires))}" {principal}\n'
-        files.write(path, line, mode=0o644)
-        if path.read_text() != line:
-            raise Later(f"{path}: reads back differently")
+        put(config, account, line(principal, expires))
 
 
-def shut(config: Config, account: str) -> None:
-    """Nobody gets in any more. Only under the lease's lock; a missing file stays missing."""
+def line(principal: str, expires: float, options: str = "") -> str:
+    """A principals file with one principal, which sshd lets in until `expires`."""
+    return f'{options}expiry-time="{time.strftime("%Y%m%d%H%M%SZ", time.gmtime(expires))}" {principal}\n'
+
+
+def put(config: Config, account: str, content: str) -> None:
+    path = paths.principals(config, account)
+    files.write(path, content, mode=0o644)
+    if path.read_text() != content:
+        raise Later(f"{path}: reads back differently")
+
+
+def shut(config: Config, account: str, rescue: lease.Rescue | None = None) -> None:
+    """Nobody gets in any more, but for `rescue`. Only under the lease's lock; a missing file stays missing."""
     path = paths.principals(config, account)
     if path.exists():
-        files.write(path, "", mode=0o644, sync=False)
+        content = line(rescue.principal, rescue.until, "restrict,") if rescue else ""
+        files.write(path, content, mode=0o644, sync=False)
 
 
 def empty(config: Config, account: str) -> None:

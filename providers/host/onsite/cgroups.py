@@ -1,12 +1,13 @@
 """One parent cgroup per account holds the total of its CPU, memory and pids, on cgroup v1 and v2 alike.
 
-Logins live in its child `shell`, containers in children that podman makes. Nothing of a holder is ever outside.
+Logins live in its child `shell`, containers in children that podman makes, what reads an ended account's files in
+`rescue` and `export`. Nothing of a holder is ever outside.
 """
 
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,7 @@ from .errors import Later
 from .spec import Spec
 
 ROOT = Path("/sys/fs/cgroup")
-SHELL = "shell"
+SHELL, RESCUE, EXPORT = "shell", "rescue", "export"
 PERIOD = 100_000
 V1 = ("cpu", "cpuacct", "memory", "pids", "freezer")
 BUFFER_KNOB = "memory.kmem.tcp.limit_in_bytes"
@@ -213,13 +214,20 @@ def path(config: Config, account: str) -> str:
     return f"{config.cgroup}/{names.check(account)}"
 
 
-def enter(config: Config, account: str) -> None:
-    """Move the calling process into the account's limits. Later when they do not stand."""
+def enter(config: Config, account: str, child: str = SHELL, pid: int = 0) -> None:
+    """Move a process, the calling one when `pid` is 0, into the account's limits. Later when they do not stand."""
     try:
-        for top in tree().tops(f"{path(config, account)}/{SHELL}"):
-            (top / "cgroup.procs").write_text("0")
+        for top in tree().tops(f"{path(config, account)}/{child}"):
+            if child != SHELL:
+                top.mkdir(exist_ok=True)
+            (top / "cgroup.procs").write_text(str(pid))
     except FileNotFoundError as error:
         raise Later(f"{account}: its limits do not stand yet") from error
+
+
+def within(below: Sequence[str]) -> set[int]:
+    """Every process that has entered one of these cgroups, in the hierarchy that `enter` comes to last."""
+    return members(tree().tops(one)[-1] for one in below)
 
 
 def jobs(uids: Iterable[int | None]) -> list[str]:

@@ -18,6 +18,7 @@ from . import (
     meters,
     names,
     nft,
+    rescue,
     slurm_usage,
     storage,
 )
@@ -83,6 +84,7 @@ def clean(config: Config, account_id: str, generation: int) -> None:
         take_away(Path(path))
     if uid is not None:
         keyrings.wait(uid)
+    rescue.forget(config, account_id)
     meters.forget(config, account_id)
     if config.slurm is not None:
         slurm_usage.forget(config, account_id)
@@ -100,6 +102,8 @@ def shut(config: Config, account_id: str, generation: int, now: float) -> None:
             raise Refused(f"{account_id}: is in use: fence it first")
         if known is not None and known.fenced is None:
             lease.mark(config, account_id, generation, "operator" if known.end > now else "end", now)
+        elif known is not None:
+            rescue.shut(config, account_id, known)
         access.shut(config, account_id)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import access, lease, ledger, lock, names, nft, paths, processes
+from . import access, lease, ledger, lock, names, nft, paths, processes, rescue
 from .config import Config
 from .errors import Refused, SiteFault
 
@@ -39,7 +39,7 @@ def batch(
             for account, generation in ordered[start : start + CHUNK]:
                 answers[account] = mark(config, held, marked, account, generation, by, now)
             problems = drop(config, list(marked))
-        problems |= kill(config, list(marked))
+        problems |= kill(config, list(marked), rescue.spared(config, list(marked)))
         problems |= close(config, list(marked)) if cluster else {}
         lease.settle(config, list(marked))
         answers.update({account: failed(account, problem) for account, problem in problems.items()})
@@ -64,7 +64,7 @@ def mark(
             raise Refused(f"{account}: its end is not due")
         if paths.lease(config, account).exists():
             marked[account] = fence
-            access.shut(config, account)
+            access.shut(config, account, rescue.going_on(config, account))
         return {"account": account, "at": fence.at}
     except SiteFault as error:
         return failed(account, error)
@@ -77,19 +77,22 @@ def mark(
 
 def lift(config: Config, account: str, end: float, generation: int, now: float) -> lease.Lease:
     """Take the fence away and set the end; the lease as it is when `end` has passed. Logins come with the
-    next issue."""
+    next issue; what still reads the account's files ends first."""
     with lease.changing(config, account, generation) as known:
         if known is None:
             raise Refused(f"{account}: has no lease here")
         if end <= now:
             return known
+        if known.fenced:
+            known = rescue.shut(config, account, known)
+            processes.kill(config, uids_of(config, [account]))
         nft.undrop(config, account)
         return lease.rewrite(config, account, known, end=end, generation=generation, fenced=None)
 
 
 def cut(config: Config, accounts: list[str]) -> dict[str, Exception]:
     """Drop their packets and kill their processes; what went wrong, by account."""
-    return drop(config, accounts) | kill(config, accounts)
+    return drop(config, accounts) | kill(config, accounts, rescue.spared(config, accounts))
 
 
 def drop(config: Config, accounts: list[str]) -> dict[str, Exception]:
@@ -102,14 +105,15 @@ def drop(config: Config, accounts: list[str]) -> dict[str, Exception]:
         return dict.fromkeys(accounts, error)
 
 
-def kill(config: Config, accounts: list[str]) -> dict[str, Exception]:
-    """No processes any more, and nothing that would start one later; what went wrong, by account."""
+def kill(config: Config, accounts: list[str], spared: Sequence[str] = ()) -> dict[str, Exception]:
+    """No processes any more but those in the cgroups `spared`, and nothing that would start one later; what went wrong,
+    by account."""
     problems: dict[str, Exception] = {}
     uids = uids_of(config, accounts)
     try:
-        processes.kill(config, uids)
+        processes.kill(config, uids, spared)
     except (SiteFault, OSError):
-        problems.update(one_by_one(config, uids))
+        problems.update(one_by_one(config, uids, spared))
     for account, uid in uids.items():
         try:
             drop_jobs(account, uid)
@@ -127,13 +131,13 @@ def close(config: Config, accounts: list[str]) -> dict[str, Exception]:
     return slurm_end.close(config, accounts)
 
 
-def one_by_one(config: Config, uids: dict[str, int | None]) -> dict[str, Exception]:
+def one_by_one(config: Config, uids: dict[str, int | None], spared: Sequence[str]) -> dict[str, Exception]:
     """The batch did not die as one: find out whose processes are left."""
     problems: dict[str, Exception] = {}
     for account, uid in uids.items():
         try:
-            if processes.alive(config, {account: uid}):
-                processes.kill(config, {account: uid})
+            if processes.alive(config, {account: uid}, spared):
+                processes.kill(config, {account: uid}, spared)
         except (SiteFault, OSError) as error:
             problems[account] = error
     return problems

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 
-from . import cgroups, commands, door, errand, lease, names, notice, podman, restore, sandbox, spec
+from . import cgroups, commands, door, errand, lease, names, notice, podman, readonly, rescue, restore, sandbox, spec
 from .config import Config
 from .errors import Later, Refused, SiteFault
 from .spec import Account
@@ -31,13 +31,15 @@ NOT_DONE = 125
 
 def main(config: Config, environment: Mapping[str, str] = os.environ) -> int:
     """Let the holder in, as their lease allows, and return the exit status of what they ran."""
+    asked = environment.get("SSH_ORIGINAL_COMMAND", "")
     try:
         account = who(config, environment)
+        if rescue.going_on(config, account.id):
+            return fetch(config, account, asked)
         cgroups.enter(config, account.id)
         admit(config, account.id)
     except SiteFault as error:
         return said(error, CLOSED)
-    asked = environment.get("SSH_ORIGINAL_COMMAND", "")
     words = container_words(asked)
     if words is not None and (config.slurm is None or asked.split()[0] == "container"):
         podman.step_aside(config, account.id)
@@ -48,6 +50,25 @@ def main(config: Config, environment: Mapping[str, str] = os.environ) -> int:
         return said(error, CLOSED)
     except OSError as error:
         return said(in_the_way(account, error), CLOSED)
+
+
+def fetch(config: Config, account: Account, asked: str) -> int:
+    """After the end: the holder's own files by SFTP, read-only, and nothing else."""
+    rescue.enter(config, account)
+    with rescue.place(config, account.id):
+        until = rescue.admit(config, account.id)
+        if not sandbox.asks_for_files(asked):
+            when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(until))
+            raise Refused(
+                f"this account has ended. Until {when} `sftp` (or `scp`) fetches its files; nothing else runs\n"
+                f"账户已到期。{when} 之前仅可用 sftp 或 scp 取回文件。"
+            )
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        argv, handles = readonly.sftp(config, account)
+        process = subprocess.Popen(argv, env={"PATH": sandbox.PATH}, pass_fds=handles, cwd="/")
+        with ending_with(process):
+            rescue.attend(config, account.id, process)
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 def who(config: Config, environment: Mapping[str, str]) -> Account:
@@ -129,7 +150,7 @@ def shell(config: Config, account: Account, asked: str, environment: Mapping[str
 
 def program(asked: str) -> list[str]:
     """What runs in the sandbox."""
-    if asked == "internal-sftp" or asked.split(" ")[0] in sandbox.SFTP:
+    if sandbox.asks_for_files(asked):
         return [sandbox.sftp()]
     return [sandbox.shell(), "-c", asked] if asked else [sandbox.shell(), "-l"]
 

@@ -25,6 +25,14 @@ class Fence:
 
 
 @dataclass(frozen=True)
+class Rescue:
+    """Until when the files of an ended account may be fetched, and the principal of whom may."""
+
+    until: float
+    principal: str
+
+
+@dataclass(frozen=True)
 class Lease:
     """Instants are epoch seconds of the site's clock; `duration` is what `open` was told."""
 
@@ -34,10 +42,15 @@ class Lease:
     duration: float | None = None
     starts_at: float | None = None
     fenced: Fence | None = None
+    rescue: Rescue | None = None
 
     def usable(self, now: float) -> bool:
         """Whether the holder may be let in at `now`."""
         return self.logins == "open" and self.fenced is None and now < self.end
+
+    def fetchable(self, now: float) -> bool:
+        """Whether the holder may fetch their files at `now`, after the end."""
+        return self.rescue is not None and self.fenced is not None and now < self.rescue.until
 
 
 def read(config: Config, account: str) -> Lease | None:
@@ -52,7 +65,7 @@ def read(config: Config, account: str) -> Lease | None:
 
 def parse(raw: Any) -> Lease:
     """A lease as its file holds it; ValueError, TypeError or KeyError when it is not one."""
-    fenced = raw["fenced"]
+    fenced, rescue = raw["fenced"], raw.get("rescue")
     lease = Lease(
         end=float(raw["end"]),
         generation=int(raw["generation"]),
@@ -60,6 +73,7 @@ def parse(raw: Any) -> Lease:
         duration=raw.get("duration"),
         starts_at=raw.get("starts_at"),
         fenced=None if fenced is None else Fence(float(fenced["at"]), fenced["by"]),
+        rescue=None if rescue is None else Rescue(float(rescue["until"]), str(rescue["principal"])),
     )
     if lease.logins not in ("closed", "open") or not math.isfinite(lease.end):
         raise ValueError("no usable end or logins")
@@ -126,7 +140,7 @@ def mark(config: Config, account: str, generation: int | None, by: By, now: floa
     """Write the fence down before anything is cut. Only under the lease's lock.
 
     `generation` None is the site's own doing at an end: None when that end is no longer due. An account unknown here
-    gets a fenced lease too, so that a late worker's lower generation is refused.
+    gets a fenced lease too, so that a late worker's lower generation is refused. An operator's fence ends a rescue.
     """
     try:
         known = read(config, account)
@@ -144,7 +158,8 @@ def mark(config: Config, account: str, generation: int | None, by: By, now: floa
     if known is None and seen:
         return Fence(now, by)
     fence = known.fenced if known and known.fenced else Fence(now, by)
-    fenced = replace(known or Lease(now, generation), generation=generation, fenced=fence)
+    rescue = known.rescue if known and by == "end" else None
+    fenced = replace(known or Lease(now, generation), generation=generation, fenced=fence, rescue=rescue)
     if fenced != known:
         # not synced here: the cut comes first, and after a power cut the end is due again
         files.write(paths.lease(config, account), json.dumps(asdict(fenced)), sync=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, fence, keyrings, ledger, names, network, nft, paths, processes, storage
+from . import cgroups, fence, keyrings, ledger, names, network, nft, paths, processes, rescue, storage
 from .config import Config
 from .errors import Later, SiteFault
 from .run import readable, run
@@ -87,7 +87,7 @@ def lease_file(config: Config, account: str, uid: int | None) -> Iterable[str]:
 
 def locks(config: Config, account: str, uid: int | None) -> Iterable[str]:
     """A lock's file goes with its holder, unless that was killed; the next clean takes it along."""
-    files = (paths.lock(config, name) for name in (account, f"{account}.lease"))
+    files = (paths.lock(config, name) for name in (account, f"{account}.lease", *rescue.places(account)))
     return [str(file) for file in files if file.exists()]
 
 

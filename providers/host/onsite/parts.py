@@ -3,7 +3,7 @@
 import time
 from typing import Any, Protocol
 
-from . import access, account, lease, lock, names, network, restore, spec, storage
+from . import access, account, lease, lock, names, network, rescue, restore, spec, storage
 from .config import Config
 from .errors import Refused
 
@@ -68,6 +68,7 @@ def remove(config: Config, name: str, account: str) -> None:
         known = lease.read(config, account)
         if known is not None and known.logins == "open" and known.fenced is None:
             raise Refused(f"{account}: is in use: fence it first")
+        rescue.close(config, account)
         module.remove(config, account)
 
 

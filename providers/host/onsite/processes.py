@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import cgroups
@@ -20,11 +20,12 @@ PATIENCE = 1.5
 """Seconds in which all processes of a batch must be gone."""
 
 
-def kill(config: Config, accounts: Mapping[str, int | None]) -> None:
-    """SIGKILL everything of these accounts (id: uid, or None when it has none) and see it gone; else Later."""
-    freeze_and_kill(config, accounts)
+def kill(config: Config, accounts: Mapping[str, int | None], spared: Sequence[str] = ()) -> None:
+    """SIGKILL everything of these accounts (id: uid, or None when it has none) and see it gone; else Later. What is in
+    the cgroups `spared` lives on."""
+    freeze_and_kill(config, accounts, spared)
     until = time.monotonic() + PATIENCE
-    while left := alive(config, accounts):
+    while left := alive(config, accounts, spared):
         for pid in left:
             signal_to(pid)
         if time.monotonic() >= until:
@@ -32,7 +33,7 @@ def kill(config: Config, accounts: Mapping[str, int | None]) -> None:
         time.sleep(0.005)
 
 
-def freeze_and_kill(config: Config, accounts: Mapping[str, int | None]) -> None:
+def freeze_and_kill(config: Config, accounts: Mapping[str, int | None], spared: Sequence[str] = ()) -> None:
     """Freeze all, kill all, thaw all: a forking process cannot outrun this."""
     tree = cgroups.tree()
     own = [cgroups.path(config, account) for account in accounts]
@@ -46,7 +47,7 @@ def freeze_and_kill(config: Config, accounts: Mapping[str, int | None]) -> None:
         while not all(tree.frozen(path) for path in below) and time.monotonic() < until:
             time.sleep(0.001)
         for path in own:
-            for pid in holders(cgroups.members(tree.tops(path))):
+            for pid in holders(cgroups.members(tree.tops(path))) - cgroups.within(spared):
                 signal_to(pid)
         for pid in cgroups.members(cgroups.ROOT / "freezer" / path for path in jobs):
             signal_to(pid)
@@ -55,13 +56,14 @@ def freeze_and_kill(config: Config, accounts: Mapping[str, int | None]) -> None:
             tree.freeze(path, False)
 
 
-def alive(config: Config, accounts: Mapping[str, int | None]) -> set[int]:
-    """Processes of these accounts, by cgroup and by any of the four uids that a process has."""
+def alive(config: Config, accounts: Mapping[str, int | None], spared: Sequence[str] = ()) -> set[int]:
+    """Processes of these accounts, by cgroup and by any of the four uids that a process has, but for those in `spared`.
+    """
     tree = cgroups.tree()
     tops = (top for account in accounts for top in tree.tops(cgroups.path(config, account)))
     uids = {uid for uid in accounts.values() if uid is not None}
     found = holders(cgroups.members(tops)) | (by_uid(uids) if uids else set())
-    return {pid for pid in found if running(pid)}
+    return {pid for pid in found - cgroups.within(spared) if running(pid)}
 
 
 def holders(pids: set[int]) -> set[int]:
@@ -93,6 +95,11 @@ def uids_of(pid: int) -> list[int]:
     status = Path(f"/proc/{pid}/status").read_text()
     start = status.index("\nUid:") + 5
     return [int(uid) for uid in status[start : status.index("\n", start)].split()]
+
+
+def parent(pid: int) -> int:
+    """Whose child it is. OSError when it is gone."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def running(pid: int) -> bool:

@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
 from typing import Any
 
-from . import cgroups, fence, files, lease, meters, paths, processes, restore
+from . import cgroups, fence, files, lease, meters, paths, processes, rescue, restore
 from .cluster import Cluster
 from .config import Config
 from .errors import SiteFault
@@ -50,14 +50,17 @@ class Reaper:
         while not self.stopping:
             guarded("a look at the leases", self.turn)
             now = time.time()
-            next_ends = (one.end - now for one in self.leases.values() if not one.fenced and one.end > now)
+            leases = list(self.leases.values())
+            next_ends = [one.end - now for one in leases if not one.fenced and one.end > now]
+            next_ends += [one.rescue.until - now for one in leases if one.rescue and one.rescue.until > now]
             if not self.stopping:
                 time.sleep(min([TICK, *next_ends]))
 
     def turn(self) -> None:
-        """One look: ends first, then what was cut is looked over."""
+        """One look: ends first, then rescues that are over, then what was cut is looked over."""
         self.look()
         self.enforce()
+        self.close_rescues()
         now = time.monotonic()
         if now >= self.watch_at:
             self.watch_at = now + WATCH_EVERY
@@ -106,7 +109,7 @@ class Reaper:
         due = [
             account
             for account, known in self.leases.items()
-            if (known.fenced or known.end <= now) and self.cut.get(account) != known and self.may_retry(account)
+            if (known.fenced or known.end <= now) and self.cut.get(account) != alone(known) and self.may_retry(account)
         ]
         if due:
             ends = [self.leases[account].end for account in due if not self.leases[account].fenced]
@@ -124,6 +127,18 @@ class Reaper:
             if account not in self.retry:
                 self.cut[account] = lease.Lease(0.0, 0)
 
+    def close_rescues(self) -> None:
+        """Where the time to fetch files after the end is over, nobody reads any more."""
+        now = time.time()
+        for account, known in list(self.leases.items()):
+            if known.rescue is None or known.rescue.until > now or not self.may_retry(account):
+                continue
+            try:
+                rescue.close(self.config, account, exports=False)
+                self.read(account)
+            except (SiteFault, OSError) as error:
+                self.put_off(account, f"its rescue is over: {error}")
+
     def take(self, answer: dict[str, Any]) -> None:
         """Remember what the batch said about one account."""
         account = answer["account"]
@@ -134,7 +149,7 @@ class Reaper:
         if "error" in answer:
             self.put_off(account, answer["error"]["message"])
         elif known is not None:
-            self.cut[account] = known
+            self.cut[account] = alone(known)
             self.retry.pop(account, None)
 
     def may_retry(self, account: str) -> bool:
@@ -149,7 +164,7 @@ class Reaper:
         tree = cgroups.tree()
         for account in list(self.cut):
             tops = tree.tops(cgroups.path(self.config, account))[:1]
-            if processes.holders(cgroups.members(tops)):
+            if processes.holders(cgroups.members(tops)) - cgroups.within(rescue.spared(self.config, [account])):
                 self.cut.pop(account)
 
     def stop(self, signum: int, frame: FrameType | None) -> None:
@@ -182,6 +197,11 @@ class Upkeep:
             if not restore.ready(config, account) and paths.account(config, account).exists():
                 self.retry[account] = time.monotonic() + RETRY_EVERY
                 guarded(f"{account}: restoring limits", partial(restore.account, config, account))
+
+
+def alone(known: lease.Lease) -> lease.Lease:
+    """What a fence has to do with of a lease: a rescue that begins or ends is no reason for another one."""
+    return replace(known, rescue=None)
 
 
 def settled(changed_ns: int) -> bool:

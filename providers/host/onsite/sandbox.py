@@ -119,14 +119,18 @@ def root() -> Iterator[str]:
         yield from ("--perms", "0755", "--dir", name)
 
 
-def storage(config: Config, account: Account) -> Iterator[str]:
-    """Everything that can be written lies in the account's subvolume."""
-    for source, target in (
+def places(config: Config, account: Account) -> list[tuple[Path, str]]:
+    """Everything that can be written lies in the account's subvolume: where it is there, and where inside."""
+    return [
         (paths.home(config, account.id), home(config, account)),
         (paths.tmp(config, account.id), "/tmp"),  # noqa: S108 - the account's own
         (paths.vartmp(config, account.id), "/var/tmp"),  # noqa: S108 - the account's own
         (paths.shm(config, account.id), "/dev/shm"),  # noqa: S108 - the account's own
-    ):
+    ]
+
+
+def storage(config: Config, account: Account) -> Iterator[str]:
+    for source, target in places(config, account):
         yield from ("--bind", str(source), target)
     yield from ("--symlink", home(config, account).lstrip("/"), "/work")
 
@@ -177,6 +181,11 @@ def asking(config: Config, account: Account) -> dict[str, str]:
     commands = ("SBATCH", "SALLOC", "SLURM")
     asked = {f"{command}_{name}": value for command in commands for name, value in said.items()}
     return {"SLURM_CONF": str(config.slurm.conf), **asked}
+
+
+def asks_for_files(asked: str) -> bool:
+    """Whether an SSH command is the SFTP subsystem, as sshd names it."""
+    return asked == "internal-sftp" or asked.split(" ")[0] in SFTP
 
 
 def sftp() -> str:

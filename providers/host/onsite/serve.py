@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from . import access, clean, fence, lease, leftovers, lock, meters, names, notice, outages, parts, site, spec
+from . import access, clean, fence, lease, leftovers, lock, meters, names, notice, outages, parts, rescue, site, spec
 from .config import Config
 from .errors import Refused, SiteFault
 from .spec import whole
@@ -81,12 +81,26 @@ def do_open(config: Config, request: Request) -> Answer:
 
 
 def do_principal(config: Config, request: Request) -> Answer:
-    principal = request["principal"]
-    if not isinstance(principal, str) or not 0 < len(principal) <= 128 or not set(principal) <= PRINCIPAL:
-        raise Refused(f"principal: not one: {principal!r}"[:200])
     expires = instant(request["expires"], "expires")
-    access.admit(config, names.check(request["account"]), principal, expires, time.time())
+    access.admit(config, names.check(request["account"]), principal(request), expires, time.time())
     return {}
+
+
+def do_rescue(config: Config, request: Request) -> Answer:
+    account, until, now = names.check(request["account"]), instant(request["until"], "until"), time.time()
+    named, known = principal(request), lease.read(config, account)
+    if known is not None and known.fenced is None and known.end <= now:
+        fenced(config, account, now)
+    rescue.allow(config, account, named, until, now)
+    return {}
+
+
+def principal(request: Request) -> str:
+    """The principal that a request names."""
+    found = request["principal"]
+    if not isinstance(found, str) or not 0 < len(found) <= 128 or not set(found) <= PRINCIPAL:
+        raise Refused(f"principal: not one: {found!r}"[:200])
+    return found
 
 
 PRINCIPAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@")
@@ -163,6 +177,7 @@ OPS: dict[str, tuple[Callable[[Config, Request], Answer], frozenset[str]]] = {
     "remove": (do_remove, frozenset({"part", "spec"})),
     "open": (do_open, frozenset({"account", "duration", "generation"})),
     "principal": (do_principal, frozenset({"account", "principal", "expires"})),
+    "rescue": (do_rescue, frozenset({"account", "principal", "until"})),
     "fence": (do_fence, frozenset({"batch", "by"})),
     "unfence": (do_unfence, frozenset({"account", "generation", "end"})),
     "notice": (do_notice, frozenset({"account", "text"})),
