@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Literal, TypeVar
 
-from providers.protocol import Fact
+from providers.protocol import Fact, NeedsHuman
 
 T = TypeVar("T")
 FIRST_UID = 70_000
@@ -175,7 +175,7 @@ class Keeper:
             if self._file is None or self._depth:
                 yield self._world
                 return
-            with open(self._file, "a+", encoding="utf-8") as kept:
+            with _opened(self._file) as kept:
                 fcntl.flock(kept, fcntl.LOCK_EX)
                 self._world = _read(kept)
                 self._depth += 1
@@ -189,6 +189,14 @@ class Keeper:
         """One look or change, by a test or the site itself."""
         with self.held() as world:
             return ask(world)
+
+
+def _opened(file: Path) -> IO[str]:
+    try:
+        return open(file, "a+", encoding="utf-8")
+    except OSError as error:
+        raise NeedsHuman(f"memory site: {file}: {error.strerror}", remedy="name a file that can be written, in a folder"
+                         " that is there") from error
 
 
 def _read(kept: IO[str]) -> World:

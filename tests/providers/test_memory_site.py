@@ -223,3 +223,10 @@ def test_a_clock_that_goes_back_meters_nothing_twice(site: MemorySite) -> None:
     used(site)
     advance(site, HOUR)
     assert totals(used(site))["storage"] == 7200
+
+
+def test_a_file_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
+    """An operator's slip, not a traceback."""
+    site = connect("lost", {"file": str(tmp_path / "nowhere" / "world")}, {})
+    with pytest.raises(NeedsHuman, match="No such file or directory"):
+        site.now()
