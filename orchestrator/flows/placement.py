@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.lifecycle import booking
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.offer import Offer
-from orchestrator.store import sites
+from orchestrator.store import capacity, sites
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SiteRow
 from providers import registry
@@ -43,6 +43,7 @@ def take(tx: Tx, hold: Hold, account: str, offer: Offer, among: Iterable[str], b
     """A place at the first of these sites that has one for the whole of the account, from its beginning (None: now)
     through its grace; answers the site and from when the place is held. None: there is none."""
     until = held_until(offer, (begins_at or now) + offer.provision_within + offer.duration)
+    capacity.lock(tx, offer.name)
     starts = [now] if begins_at is None else booking.preparing_from(offer, begins_at, now)
     for site in among:
         for start in starts:

@@ -174,6 +174,7 @@ def _elsewhere(ctx: Context, claimed: Claimed, failed: bool = True) -> bool:
 
     def move(tx: Tx) -> bool:
         until = placement.held_until(account.offer, account.provision_by + account.offer.duration)
+        capacity.lock(tx, account.offer.name)
         for name in _others(ctx, tx, account):
             if capacity.move(tx, account.id, name, account.offer.name, now, until, now):
                 accounts.save(tx, replace(account, site=name), claimed, release=True)

@@ -32,6 +32,8 @@ _BEFORE_ME = select(func.count()).select_from(_holds).where(
 _PLACES = (select(tables.places).where(tables.places.c.site == bindparam("at_site"),
                                        tables.places.c.offer == bindparam("of_offer"))
            .order_by(tables.places.c.id))
+_ALL_LOCKED = (select(tables.places.c.id).where(tables.places.c.offer == bindparam("of_offer"))
+               .order_by(tables.places.c.id).with_for_update())
 _PLACES_LOCKED = _PLACES.with_for_update()
 
 
@@ -47,6 +49,12 @@ def hold(tx: Tx, account: str, site: str, offer: str, start: datetime, until: da
     if not _fits(tx, places, site, offer, start, until, now or start, apart_from=account):
         return False
     return insert_new(tx, _holds, {"account": account, "site": site, "offer": offer, "start": start, "until": until})
+
+
+def lock(tx: Tx, offer: str) -> None:
+    """All places of an offer, in one order for all: who may try several sites in an order of its own does so first, so
+    that two of them never wait for each other."""
+    tx.execute(_ALL_LOCKED, {"of_offer": offer}).all()
 
 
 def put(tx: Tx, account: str, site: str, offer: str, start: datetime, until: datetime) -> None:

@@ -175,3 +175,29 @@ def test_days_that_no_calendar_has_are_refused(world: World, first: date, days: 
     """An error, never an overflow."""
     with world.store.read() as tx, pytest.raises(RuleError):
         calendar.calendar(tx, SITE, OFFER.name, first, days, NOW, CHINA)
+
+
+def test_moves_to_and_fro_at_once_lose_no_place(store: Store) -> None:
+    """Between two sites, both ways at the same time: afterwards each account has one place, and no site too many."""
+    patient = Store(store.url.render_as_string(hide_password=False), store.keyring, busy=storm.PATIENT)
+    furnish(patient, places=12)
+    with patient.write() as tx:
+        for nth in range(20):
+            assert capacity.hold(tx, number(nth), (SITE, "wuxi")[nth % 2], OFFER.name, NOW, NOW + DAY)
+
+    def to_and_fro(nth: int) -> None:
+        for turn in range(10):
+            first, second = (SITE, "wuxi") if (nth + turn) % 2 else ("wuxi", SITE)
+            with patient.write() as tx:
+                capacity.lock(tx, OFFER.name)
+                if not capacity.move(tx, number(nth), first, OFFER.name, NOW + turn * HOUR, NOW + DAY, NOW):
+                    capacity.move(tx, number(nth), second, OFFER.name, NOW + turn * HOUR, NOW + DAY, NOW)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(to_and_fro, range(20)))
+    with patient.read() as tx:
+        held = [sum(one.count for one in capacity.held(tx, site, OFFER.name, NOW, NOW + DAY, NOW))
+                for site in (SITE, "wuxi")]
+    assert sum(held) == 20
+    assert max(held) <= 12
+    patient.close()
