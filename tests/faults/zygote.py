@@ -17,8 +17,10 @@ from typing import Any
 
 from orchestrator.app import App
 from orchestrator.flows import booking, rescue
+from orchestrator.flows import booking, metering, outages
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
+from orchestrator.flows.rounds import Rounds
 from orchestrator.flows.sweep import Sweep
 from orchestrator.lifecycle.account import State
 from orchestrator.store import accounts
@@ -44,6 +46,8 @@ class Order:
     """Whether the stacks are Pulumi's own."""
     act: str = ""
     """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT` or `rescue ACCOUNT KEY`."""
+    """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT`, `waive ACCOUNT`,
+    `outage SINCE UNTIL`."""
 
 
 class Brittle:
@@ -71,6 +75,8 @@ def run(order: Order) -> int:
     _make_trouble(order.trouble, ctx, stacks)
     if order.act:
         _act(ctx, order.act)
+    if order.goal == "rounds":
+        return _rounds(ctx)
     stop = threading.Event()
     with Sweep(ctx) as sweep:
         worker = threading.Thread(target=sweep.run, args=(stop,), daemon=True)
@@ -91,6 +97,18 @@ def _act(ctx: Context, what: str) -> None:
             rescue.rescue(ctx, account, f"{kind} {key}")
         case ["move", account, at]:
             booking.move(ctx, account, datetime.fromisoformat(at), actor="test")
+        case ["waive", account]:
+            metering.waive(ctx, account, actor="test")
+        case ["outage", since, until]:
+            outages.add(ctx, outages.told(ctx, "north", datetime.fromisoformat(since), datetime.fromisoformat(until),
+                                          actor="test", why="power"))
+
+
+def _rounds(ctx: Context) -> int:
+    """All rounds of the sites that are due."""
+    rounds = Rounds(ctx)
+    rounds.tick()
+    return 0 if rounds.idle(PATIENCE) else UNHAPPY
 
 
 def _make_trouble(what: str, ctx: Context, stacks: FakeStacks) -> None:
