@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from orchestrator.flows import operate
+from orchestrator.flows import entitlement, operate
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.extend import move_end
@@ -126,22 +126,22 @@ def _decide(ctx: Context, account: Account, outage: Outage) -> Decided | None:
     if lease is None:
         return None
     with ctx.store.read() as tx:
-        lost = rules.owed(outage.span, lease, outages.made_good(tx, account.id))
+        grants = programmes.granted_to(tx, account.id)
+        begun = max([lease[0], *(grant.clock_started_at for grant in grants if grant.clock_started_at)])
+        lost = rules.owed(outage.span, (begun, lease[1]), outages.made_good(tx, account.id))
         given = sum(one.seconds for one in outages.credits_of(tx, account.id) if one.outcome in rules.MOVED)
-        limit, on_contract = _limit(tx, account.id), _on_contract(tx, account)
+        on_contract, waits = _on_contract(tx, account), entitlement.clock_to_start(tx, account) is not None
+        found = [programmes.get(tx, grant.programme) for grant in grants]
     if not lost:
         return None
+    if waits and account.state is State.ACTIVE:
+        return Decided(account.id, None, why="its clock starts at the first claim")
+    limit = max((one.outage_credit for one in found if one is not None), default=timedelta())
     try:
         outcome, by = rules.decide(account, on_contract=on_contract, lost=lost, limit=limit, given=given * _SECOND)
     except NotYet as why:
         return Decided(account.id, None, why=str(why))
     return Decided(account.id, outcome, -(-by // _SECOND))
-
-
-def _limit(tx: Tx, account: str) -> timedelta:
-    """The most that the account's programme gives; of a cash voucher's, taken off the bill, there is none."""
-    found = [programmes.get(tx, grant.programme) for grant in programmes.granted_to(tx, account)]
-    return max((one.outage_credit for one in found if one is not None), default=timedelta())
 
 
 def _on_contract(tx: Tx, account: Account) -> bool:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
-from orchestrator.flows import booking, rescue
-from orchestrator.flows import booking, metering, outages
+from orchestrator.flows import booking, metering, outages, rescue
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
 from orchestrator.flows.rounds import Rounds
@@ -45,9 +44,8 @@ class Order:
     pulumi: bool = False
     """Whether the stacks are Pulumi's own."""
     act: str = ""
-    """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT` or `rescue ACCOUNT KEY`."""
-    """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT`, `waive ACCOUNT`,
-    `outage SINCE UNTIL`."""
+    """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT`, `rescue ACCOUNT KEY`,
+    `waive ACCOUNT`, `outage SINCE UNTIL`."""
 
 
 class Brittle:

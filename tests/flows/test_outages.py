@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchestrator.flows import extend, operate, outages
+from orchestrator.flows.claim import claim
 from orchestrator.flows.documents import Documents, read
 from orchestrator.flows.rounds import Rounds
 from orchestrator.flows.yaml_fields import BadDocument
@@ -17,7 +18,7 @@ from orchestrator.store.outages import Credit
 from orchestrator.store.sites import Places
 from providers.memory import meters
 from tests.flows import scheme
-from tests.flows.town import START, Town
+from tests.flows.town import START, Town, public_key
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
@@ -194,6 +195,28 @@ def test_one_that_an_operator_fenced_is_credited_when_the_fence_is_lifted(town: 
     operate.unfence(town.ctx, id, actor="test")
     settle(town)
     assert (outcomes(town, id), moved(town, id)) == ([(Outcome.EXTENDED, 7200)], 2 * HOUR)
+
+
+def test_before_its_clock_starts_nothing_is_lost(town: Town) -> None:
+    """Out before the first claim, and again after it: only the second is made good, on the end that the claim set."""
+    programme = scheme.programme("nanjing-trial", outage_credit=24 * HOUR, claim_within=48 * HOUR,
+                                 cap=scheme.programme("nanjing-trial").pool)
+    scheme.apply(town, programme)
+    id = scheme.redeem(town, programme, "24").account
+    town.work()
+    town.advance(3 * HOUR)
+    told(town, 1, 2)
+    settle(town)
+    assert outcomes(town, id) == []
+    claim(town.ctx, id, public_key())
+    ends_at = town.account(id).ends_at
+    settle(town)
+    assert town.account(id).ends_at == ends_at
+    town.advance(2 * HOUR)
+    told(town, 1, 4)
+    settle(town)
+    assert ends_at is not None
+    assert (town.account(id).ends_at, outcomes(town, id)) == (ends_at + HOUR, [(Outcome.EXTENDED, 3600)])
 
 
 def test_a_contracts_hours_are_not_counted(town: Town) -> None:
