@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from providers.host.onsite.buckets import HOUR, LONGEST
+from providers.host.onsite.lock import take_turn
 from tests.lab import program
 from tests.lab.accounts import MIB, Tenant
 from tests.lab.client import Answered, Client
@@ -18,6 +22,7 @@ from tests.lab.fixtures import MakeTenant
 from tests.lab.lab import Lab
 from tests.lab.shell import pid_of, stop, until
 from tests.lab.traffic import Sink, as_holder, send
+from tests.providers.test_onsite_killed import killed
 
 BURN = "import time\nwhile time.process_time() < 1: pass"
 """A second of CPU."""
@@ -40,6 +45,15 @@ def rewrite(lab: Lab, change: Callable[[dict[str, Any]], None]) -> None:
     read = book(lab)
     change(read)
     lab.place.path("state/meters.json").write_text(json.dumps(read))
+
+
+@contextmanager
+def without_reaper(lab: Lab) -> Iterator[None]:
+    stop(lab.place, "reaper", signal.SIGKILL)
+    try:
+        yield
+    finally:
+        program.start_reaper(lab.place)
 
 
 def looked(lab: Lab, made: Tenant) -> None:
@@ -198,6 +212,40 @@ def test_a_bucket_that_was_closed_twice_counts_once(lab: Lab, tenant: MakeTenant
     until(kept.exists, "the hour's end")
     kept.write_text(kept.read_text() * 2)
     assert made.used("egress") == 10_000
+
+
+def test_a_look_cut_short_counts_nothing_twice(lab: Lab, tenant: MakeTenant) -> None:
+    """Killed before each side effect of the look that closes an hour: the next one finds it all, and leaves nothing
+    aside."""
+    made, sink = tenant().open(), Sink(lab.place.machine_address)
+    looked(lab, made)
+    with without_reaper(lab):
+        fatal, dying = 0, True
+        while dying:
+            fatal += 1
+
+            def long_ago(read: dict[str, Any], hours: int = fatal) -> None:
+                row = read["rows"][made.id]
+                row[0], row[4], read["steady"] = row[0] - hours * HOUR, row[4] - hours, read["steady"] - 2000
+
+            rewrite(lab, long_ago)
+            send(made, sink, 10)
+            dying = killed(lab, fatal, "usage", account=made.id, since=1.0)
+            until(partial(has_sent, made, fatal * 10_000), "the next look")
+            assert made.used("egress") == fatal * 10_000
+        assert fatal > 3
+        assert [name for name in os.listdir(lab.place.path("state")) if name.startswith(".")] == []
+
+
+def has_sent(made: Tenant, so_much: int) -> bool:
+    return made.used("egress") >= so_much
+
+
+def test_meters_that_are_stuck_delay_no_end(lab: Lab, tenant: MakeTenant) -> None:
+    """Whoever holds their lock, the reaper ends what is due."""
+    made = tenant().open(duration=1.0)
+    with take_turn(lab.place.run / "locks" / "meters"):
+        until(lambda: Path(str(made.facts["access"]["principals"])).read_text() == "", "the end")
 
 
 def test_meters_are_listed_and_go_with_the_account(lab: Lab, tenant: MakeTenant) -> None:

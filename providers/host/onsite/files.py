@@ -47,6 +47,13 @@ def remove(path: Path, *, sync: bool = True) -> None:
             settle(path.parent)
 
 
+def tidy(folder: Path) -> None:
+    """Take away what a killed writer left aside here. Only for whom nobody else writes beside."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+            remove(Path(entry.path), sync=False)
+
+
 def settle(folder: Path) -> None:
     """Make the folder's last renames and removals durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

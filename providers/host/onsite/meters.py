@@ -80,6 +80,7 @@ def look(config: Config) -> None:
         for account, hour, bucket in closed:
             close(config, account, hour, bucket)
         book.boot, book.steady, book.beat = boot, steady, now
+        files.tidy(config.state)
         keep(config, book)
 
 
