@@ -5,22 +5,24 @@ What needs a person comes first, each with the next command to type. Ids and nam
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from orchestrator.flows.context import Context
 from orchestrator.flows.overview_alarms import Alarm, alarms
 from orchestrator.flows.overview_fences import Fences, fences_of
+from orchestrator.flows.overview_places import DAYS, Coming, OfferPlaces, civil, look_at_places
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
+from orchestrator.store import looks, sites
 from orchestrator.store import overview as store
-from orchestrator.store import sites
 from orchestrator.store.engine import Tx
-from orchestrator.store.overview import Held, Standing, Unsent, Waiting
-from orchestrator.store.sites import Places, SiteRow
+from orchestrator.store.looks import Look
+from orchestrator.store.overview import Standing, Unsent, Waiting
+from orchestrator.store.sites import SiteRow
 
-HOURS, DAYS = 24, 14
+HOURS = 24
 SETTLING = timedelta(seconds=5)
 """An end is fenced within less; what takes longer is shown."""
 FENCES_SINCE = timedelta(days=7)
@@ -48,40 +50,6 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class DayPlaces:
-    """Places of an offer at a site at one instant: how many there are, are taken (and by bookings ahead), are free."""
-
-    at: datetime
-    count: int
-    taken: int
-    booked: int
-    free: int
-
-
-@dataclass(frozen=True, slots=True)
-class OfferPlaces:
-    """`days` begins with now and goes on at noon of each following day. `overdue` places should be free by now."""
-
-    offer: str
-    overdue: int
-    days: Sequence[DayPlaces]
-
-    @property
-    def now(self) -> DayPlaces:
-        return self.days[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Coming:
-    """Places that are not online yet."""
-
-    site: str
-    offer: str
-    count: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class SiteView:
     """One site: what is there, what ends there soon, what does not work."""
 
@@ -95,6 +63,8 @@ class SiteView:
     """Within the next 24 hours."""
     stuck: int
     unfenced: int
+    look: Look | None
+    """Whether it answers; None when no worker ever asked."""
     places: Sequence[OfferPlaces]
 
 
@@ -132,23 +102,22 @@ def overview(ctx: Context) -> Overview:
 
 def look(tx: Tx, now: datetime, where: tzinfo) -> Overview:
     """The same, in a transaction that is there already; days begin where the zone has midnight."""
-    rows = sites.list_(tx)
+    rows, seen = sites.list_(tx), looks.list_(tx)
+    live = store.live(tx, [row.name for row in rows])
     hours = _pieces(tx, hour_edges(now, where))
     stuck, late = store.stuck(tx, MOST_STUCK), store.unfenced(tx, now - SETTLING, MOST_UNFENCED)
     waiting, (unsent, senders) = store.waiting(tx, now), store.unsent(tx, now, MOST_SENDERS)
     fences = fences_of(store.fences(tx, now - FENCES_SINCE, MOST_FENCES))
-    places = sites.list_places(tx)
-    found = alarms(now, late[0], late[1], stuck[1], waiting, senders)
+    places, coming = look_at_places(tx, now, where)
+    found = alarms(now, late[0], late[1], stuck[1], waiting, senders, list(seen.values()), _watched(rows, live))
     level = (Level.NEEDS_YOU if any(one.who == "operator" for one in found)
              else Level.WORKING if found else Level.CALM)
     return Overview(
         at=now, level=level, alarms=found,
-        sites=_sites(tx, now, where, rows, places, hours, stuck[0], late[0]),
+        sites=_sites(rows, live, seen, hours, stuck[0], late[0], places),
         hours=hours, days=_pieces(tx, day_edges(now, where)), next_ends=store.next_ends(tx, now, MOST_ENDS),
         fences=fences, stuck=sum(stuck[0].values()), unfenced=sum(late[0].values()), waiting=waiting, unsent=unsent,
-        senders=senders,
-        coming=sorted((Coming(one.site, one.offer, one.count, one.from_) for one in places if one.from_ > now),
-                      key=lambda one: (one.at, one.site, one.offer)))
+        senders=senders, coming=coming)
 
 
 def hour_edges(now: datetime, where: tzinfo) -> list[datetime]:
@@ -161,18 +130,7 @@ def hour_edges(now: datetime, where: tzinfo) -> list[datetime]:
 
 def day_edges(now: datetime, where: tzinfo) -> list[datetime]:
     """Now, then the beginning of each of the following days of the zone."""
-    return [now, *(_civil(now, where, nth, 0) for nth in range(1, DAYS + 1))]
-
-
-def noons(now: datetime, where: tzinfo) -> list[datetime]:
-    """Now, then noon of each of the following days."""
-    return [now, *(_civil(now, where, nth, 12) for nth in range(1, DAYS))]
-
-
-def _civil(now: datetime, where: tzinfo, days: int, hour: int) -> datetime:
-    """So many days on, at this hour of the zone's own clock, summer time or not."""
-    today = now.astimezone(where).replace(tzinfo=None, hour=hour, minute=0, second=0, microsecond=0)
-    return (today + timedelta(days=days)).replace(tzinfo=where).astimezone(UTC)
+    return [now, *(civil(now, where, nth, 0) for nth in range(1, DAYS + 1))]
 
 
 def _pieces(tx: Tx, edges: Sequence[datetime]) -> list[Piece]:
@@ -185,31 +143,18 @@ def _pieces(tx: Tx, edges: Sequence[datetime]) -> list[Piece]:
             for at, until, of_state, of_site in zip(edges, edges[1:], states, by_site, strict=False)]
 
 
-def _sites(tx: Tx, now: datetime, where: tzinfo, rows: Sequence[SiteRow], places: Sequence[Places],
-           hours: Sequence[Piece], stuck: Mapping[str, int], late: Mapping[str, int]) -> list[SiteView]:
-    live = store.live(tx, [row.name for row in rows])
-    instants = noons(now, where)
-    held = store.held(tx, instants)
+def _watched(rows: Sequence[SiteRow], live: Mapping[tuple[str, State], int]) -> dict[str, int]:
+    """Live accounts of each site that has to answer: one that is drained and empty may be gone for good."""
+    counts = {row.name: sum(count for (site, _), count in live.items() if site == row.name) for row in rows}
+    return {row.name: counts[row.name] for row in rows if counts[row.name] or not row.drained}
+
+
+def _sites(rows: Sequence[SiteRow], live: Mapping[tuple[str, State], int], seen: Mapping[str, Look],
+           hours: Sequence[Piece], stuck: Mapping[str, int], late: Mapping[str, int],
+           places: Mapping[str, Sequence[OfferPlaces]]) -> list[SiteView]:
     return [SiteView(
         name=row.name, kind=row.kind, tier=row.tier, drained=row.drained, held=row.held,
         live={state: count for (site, state), count in live.items() if site == row.name},
         ending=sum(piece.by_site.get(row.name, 0) for piece in hours),
-        stuck=stuck.get(row.name, 0), unfenced=late.get(row.name, 0),
-        places=_places([one for one in places if one.site == row.name],
-                       [one for one in held if one.site == row.name], instants)) for row in rows]
-
-
-def _places(places: Sequence[Places], held: Sequence[Held], instants: Sequence[datetime]) -> list[OfferPlaces]:
-    found = []
-    for offer in sorted({one.offer for one in places} | {one.offer for one in held}):
-        there, taken = [one for one in places if one.offer == offer], [one for one in held if one.offer == offer]
-        found.append(OfferPlaces(offer, sum(one.count for one in taken if one.overdue),
-                                 [_day(there, taken, nth, at) for nth, at in enumerate(instants)]))
-    return found
-
-
-def _day(places: Sequence[Places], held: Sequence[Held], nth: int, at: datetime) -> DayPlaces:
-    count = sum(one.count for one in places if one.from_ <= at < one.until)
-    here = [one for one in held if one.first <= nth < one.last]
-    taken = sum(one.count for one in here)
-    return DayPlaces(at, count, taken, sum(one.count for one in here if one.booked), max(0, count - taken))
+        stuck=stuck.get(row.name, 0), unfenced=late.get(row.name, 0), look=seen.get(row.name),
+        places=places.get(row.name, ())) for row in rows]

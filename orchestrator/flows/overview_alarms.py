@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from orchestrator.flows.provision import MOST_OFFSET
 from orchestrator.lifecycle.due import Owed
+from orchestrator.store.looks import Look
+from orchestrator.store.outbox import MAIL
 from orchestrator.store.overview import Standing, Unsent, Waiting
 
 LATE = timedelta(seconds=30)
@@ -15,14 +18,18 @@ LATE = timedelta(seconds=30)
 MOST_NAMED = 5
 MOST_ALARMS = 50
 PATIENT = 5
-"""Tries after which a callback that does not get through is worth a look."""
+"""Tries after which what does not get through is worth a look."""
+SILENT = timedelta(seconds=45)
+"""One look that failed may be a hiccup."""
+UNSEEN = timedelta(minutes=3)
+"""Without any look for so long, no worker runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """Accounts that share a trouble: one line, however many they are."""
 
-    kind: Literal["unfenced", "stuck", "waiting", "callbacks"]
+    kind: Literal["unfenced", "silent", "clock", "stuck", "waiting", "idle", "callback", "mail"]
     work: Sequence[str]
     """What fails or waits."""
     site: str
@@ -40,11 +47,13 @@ class Alarm:
 
 
 def alarms(now: datetime, late_at: Mapping[str, int], late: Sequence[Standing], stuck: Sequence[Standing],
-           waiting: Mapping[Owed, Waiting], senders: Sequence[Unsent]) -> list[Alarm]:
+           waiting: Mapping[Owed, Waiting], senders: Sequence[Unsent], looks: Sequence[Look],
+           live: Mapping[str, int]) -> list[Alarm]:
     """Past their end and not known to be fenced; what else waits for a person; then what Tenure tries again."""
     shown = {one.id for one in late}
-    found = [*_unfenced(late_at, late), *_stuck([one for one in stuck if one.id not in shown]),
-             *_waiting(now, waiting, bool(late)), *_callbacks(senders)]
+    found = [*_unfenced(late_at, late), *_idle(now, looks), *_silent(now, looks, live),
+             *_stuck([one for one in stuck if one.id not in shown]), *_waiting(now, waiting, bool(late)),
+             *_unsent(senders)]
     return sorted(found, key=lambda alarm: alarm.who != "operator")[:MOST_ALARMS]
 
 
@@ -61,6 +70,29 @@ def _unfenced(late_at: Mapping[str, int], late: Sequence[Standing]) -> list[Alar
                            _typed("site", "check", site) if worst else "tenure reap --max 200",
                            worst.remedy if worst else ""))
     return sorted(found, key=lambda alarm: (alarm.since is None, str(alarm.since), alarm.site))
+
+
+def _idle(now: datetime, looks: Sequence[Look]) -> list[Alarm]:
+    """Nobody has looked at any site for a while: no worker runs, though there may be nothing to do just now."""
+    last = max((one.asked_at for one in looks), default=None)
+    if last is None or now - last < UNSEEN:
+        return []
+    return [Alarm("idle", (), "", len(looks), (), last, 0, "", "operator", "tenure worker")]
+
+
+def _silent(now: datetime, looks: Sequence[Look], live: Mapping[str, int]) -> list[Alarm]:
+    """A site that does not answer, or whose clock is off. One that is drained and empty may be gone for good."""
+    found = []
+    for one in looks:
+        if one.site not in live or now - one.asked_at > UNSEEN:
+            continue
+        if one.silent_since is not None and now - one.silent_since > SILENT:
+            found.append(Alarm("silent", (), one.site, live[one.site], (), one.answered_at or one.silent_since, 0,
+                               one.error, "operator", _typed("site", "check", one.site), one.remedy))
+        elif one.offset is not None and abs(one.offset) > MOST_OFFSET:
+            found.append(Alarm("clock", (), one.site, live[one.site], (), None, 0, "", "operator",
+                               _typed("site", "check", one.site)))
+    return found
 
 
 def _stuck(stuck: Sequence[Standing]) -> list[Alarm]:
@@ -103,9 +135,10 @@ def _waiting(now: datetime, waiting: Mapping[Owed, Waiting], told: bool) -> list
                   since, 0, "", "operator", "tenure worker")]
 
 
-def _callbacks(senders: Sequence[Unsent]) -> list[Alarm]:
-    return [Alarm("callbacks", (), "", one.count, (), one.since, one.attempts, "", "tenure",
-                  _typed("sender", "test", one.sender), sender=one.sender)
+def _unsent(senders: Sequence[Unsent]) -> list[Alarm]:
+    return [Alarm("mail" if one.channel == MAIL else "callback", (), "", one.count, (), one.since, one.attempts, "",
+                  "tenure", _typed("outbox", "list", "--unsent", "--channel", MAIL) if one.channel == MAIL
+                  else _typed("sender", "test", one.sender), sender=one.sender)
             for one in senders if one.attempts >= PATIENT]
 
 

@@ -1,16 +1,18 @@
-"""Rounds of the sites beside the sweep: meters, outages. Each site has lanes of its own, apart from the sweep's: one
-that answers slowly holds up no fence and no other site."""
+"""Rounds of the sites beside the sweep: meters, outages, looks. Each site has lanes of its own, apart from the sweep's:
+one that answers slowly holds up no fence and no other site."""
 
 import logging
 import threading
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 
-from orchestrator.flows import metering, outages
+from orchestrator.flows import looks, metering, outages
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.lanes import Lanes
 from orchestrator.store import rounds
+from orchestrator.store.engine import Tx
 from orchestrator.store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,7 @@ LEASE = timedelta(minutes=30)
 """A worker that died in a round leaves it to others after so long."""
 SOON = timedelta(minutes=1)
 """When a site that did not answer is asked again."""
-USAGE, OUTAGES = "usage", "outages"
+USAGE, OUTAGES, LOOK = "usage", "outages", "look"
 
 Lane = tuple[str, str]
 """Site, and kind of round: a long reading does not keep a site's outages waiting."""
@@ -31,7 +33,8 @@ class Rounds:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._kinds = {USAGE: ctx.settings.metering.every, OUTAGES: ctx.settings.metering.outages}
+        self._kinds = {USAGE: ctx.settings.metering.every, OUTAGES: ctx.settings.metering.outages,
+                       LOOK: looks.EVERY}
         self._lanes: Lanes[Lane, str] = Lanes(self._round, self._drop)
 
     def run(self, stop: threading.Event) -> None:
@@ -63,13 +66,23 @@ class Rounds:
     def _round(self, lane: Lane, _: Sequence[str]) -> bool:
         site, what = lane
         pause = self._kinds[what]
-        if what == OUTAGES:
+        seen = None
+        if what == LOOK:
+            seen = looks.look(self._ctx, site)
+        elif what == OUTAGES:
             outages.swept(self._ctx, site)
         elif metering.read_site(self._ctx, site).down:
             pause = min(SOON, pause)
         at = self._ctx.clock() + pause
-        commit("meter.done", self._ctx.store, lambda tx: rounds.again(tx, site, what, at))
+        commit("meter.done", self._ctx.store, partial(_done, seen=seen, site=site, what=what, at=at))
         return False
 
     def _drop(self, lane: Lane, _: Sequence[str]) -> None:
         """Nothing: it is due again."""
+
+
+def _done(tx: Tx, seen: Callable[[Tx], None] | None, site: str, what: str, at: datetime) -> None:
+    """The round is over, with what was seen in it."""
+    if seen is not None:
+        seen(tx)
+    rounds.again(tx, site, what, at)

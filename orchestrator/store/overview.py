@@ -47,9 +47,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """Callbacks of one sender that are still to be delivered."""
+    """Callbacks to one sender, or mail to its holders, that should be delivered by now."""
 
     sender: str
+    channel: str
     count: int
     since: datetime
     attempts: int
@@ -148,15 +149,14 @@ def waiting(tx: Tx, now: datetime) -> dict[Owed, Waiting]:
 
 
 def unsent(tx: Tx, now: datetime, limit: int) -> tuple[int, list[Unsent]]:
-    """Callbacks and mails that could be delivered by now: how many, and by sender those who wait longest."""
+    """Callbacks and mails to be delivered by now: how many, and by sender and channel those that wait longest."""
     rows = tx.execute(
-        select(_outbox.c.sender, tables.senders.c.name, func.count(), func.min(_outbox.c.at),
+        select(tables.senders.c.name, _outbox.c.channel, func.count(), func.min(_outbox.c.at),
                func.max(_outbox.c.attempts))
         .join(tables.senders, tables.senders.c.id == _outbox.c.sender)
         .where(_outbox.c.due_at.is_not(None), _outbox.c.at <= now)
-        .group_by(_outbox.c.sender, tables.senders.c.name).order_by(func.min(_outbox.c.at))).all()
-    return sum(row[2] for row in rows), [Unsent(name, count, since, attempts)
-                                         for _, name, count, since, attempts in rows[:limit]]
+        .group_by(tables.senders.c.name, _outbox.c.channel).order_by(func.min(_outbox.c.at))).all()
+    return sum(row[2] for row in rows), [Unsent(*row) for row in rows[:limit]]
 
 
 def fences(tx: Tx, since: datetime, limit: int) -> list[FenceAt]:

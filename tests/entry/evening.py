@@ -9,7 +9,7 @@ from sqlalchemy import update
 from orchestrator.lifecycle.account import Account, FencedBy, State
 from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.lifecycle.offer import Offer, Tier
-from orchestrator.store import accounts, capacity, holders, outbox, senders, sites, tables
+from orchestrator.store import accounts, capacity, holders, looks, outbox, senders, sites, tables
 from orchestrator.store.engine import Store, Tx
 from orchestrator.store.rows import Stuck, stuck_to_json
 from orchestrator.store.sites import Places, SiteRow
@@ -71,6 +71,7 @@ def furnish(store: Store, now: datetime) -> None:
         _ends(it)
         _trouble(it)
         _past(it)
+        _looks(it)
 
 
 def _ends(it: Evening) -> None:
@@ -100,6 +101,16 @@ def _trouble(it: Evening) -> None:
     for _ in range(5):
         outbox.put(it.tx, it.sender, "account.fenced", making, {}, it.now - 26 * HOUR)
     it.tx.execute(update(tables.outbox).values(attempts=14, due_at=it.now + HOUR))
+
+
+def _looks(it: Evening) -> None:
+    """The last looks of a worker: one site has not answered for six minutes."""
+    for site in ("nanjing", "wuxi-hpc", "yangzhou-edge"):
+        looks.answered(it.tx, site, it.now - timedelta(minutes=6, seconds=12), timedelta())
+    looks.answered(it.tx, "nanjing", it.now - timedelta(seconds=4), timedelta(milliseconds=180))
+    looks.answered(it.tx, "yangzhou-edge", it.now - timedelta(seconds=11), timedelta())
+    for ago in (342, 12):
+        looks.silent(it.tx, "wuxi-hpc", it.now - timedelta(seconds=ago), DOWN, "")
 
 
 def _past(it: Evening) -> None:

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.flows.overview import Level, Overview, day_edges, hour_edges, look, noons
+from orchestrator.flows.overview import Level, Overview, day_edges, hour_edges, look
 from orchestrator.flows.overview_fences import fences_of
+from orchestrator.flows.overview_places import noons
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store.engine import Store
@@ -57,17 +58,18 @@ def test_hours_cover_exactly_a_day(seen: Overview) -> None:
 def test_alarms_come_in_the_order_of_their_urgency(seen: Overview) -> None:
     """Past the end; what else waits for a person, or for a worker; then what Tenure tries again by itself."""
     assert [(one.kind, one.site, one.count, one.who) for one in seen.alarms] == [
-        ("unfenced", "wuxi-hpc", 3, "operator"), ("stuck", "nanjing", 1, "operator"),
-        ("waiting", "", 22, "operator"), ("stuck", "wuxi-hpc", 6, "tenure"), ("callbacks", "", 5, "tenure")]
+        ("unfenced", "wuxi-hpc", 3, "operator"), ("silent", "wuxi-hpc", 129, "operator"),
+        ("stuck", "nanjing", 1, "operator"), ("waiting", "", 22, "operator"),
+        ("stuck", "wuxi-hpc", 6, "tenure"), ("callback", "", 5, "tenure")]
     assert seen.level is Level.NEEDS_YOU
 
 
 def test_each_alarm_says_what_to_type(seen: Overview) -> None:
     """The accounts' site, the one account, the worker, the sender."""
-    alone = seen.alarms[1].accounts[0]
+    alone = seen.alarms[2].accounts[0]
     assert [one.command for one in seen.alarms] == [
-        "tenure site check wuxi-hpc", f"tenure account show {alone} --history", "tenure worker",
-        "tenure site check wuxi-hpc", "tenure sender test city-portal"]
+        "tenure site check wuxi-hpc", "tenure site check wuxi-hpc", f"tenure account show {alone} --history",
+        "tenure worker", "tenure site check wuxi-hpc", "tenure sender test city-portal"]
 
 
 def test_an_account_stands_in_one_alarm(seen: Overview) -> None:

@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.entry.cli import output
-from orchestrator.flows.overview import Level, OfferPlaces, Overview, Piece, SiteView
+from orchestrator.flows.overview import Level, Overview, Piece, SiteView
 from orchestrator.flows.overview_alarms import Alarm
+from orchestrator.flows.overview_places import OfferPlaces
 from orchestrator.lifecycle import times
 
 WIDE = 100
@@ -17,8 +18,14 @@ MOST_ALARMS, MOST_SITES, MOST_ENDS = 8, 20, 5
 BARS = " ▁▂▃▄▅▆▇█"
 _TITLES = {Level.CALM: ("all is well", "bold green"), Level.WORKING: ("Tenure is working on it", "bold yellow"),
            Level.NEEDS_YOU: ("NEEDS YOU", "bold white on red")}
-_ALARMS = {"unfenced": "PAST END, not known to be fenced", "stuck": "stuck", "waiting": "nobody takes up",
-           "callbacks": "callbacks do not get through"}
+_ALARMS = {
+    "unfenced": "PAST END, not known to be fenced: {count} at {site}",
+    "silent": "{site} does not answer; {count} live accounts are there",
+    "clock": "{site}: its clock is off, so it gets no account",
+    "stuck": "stuck {work}: {count} at {site}",
+    "waiting": "nobody takes up {work}: {count}", "idle": "no worker looks at the {count} sites",
+    "callback": "{count} callbacks do not get through to {sender}",
+    "mail": "{count} mails do not get through to holders of {sender}"}
 
 
 def board(it: Overview, width: int, *, ascii_only: bool = False) -> Group:
@@ -28,7 +35,7 @@ def board(it: Overview, width: int, *, ascii_only: bool = False) -> Group:
               _columns(it.hours, width, ascii_only, 4, lambda at: f"{at:%H}"),
               _title(f"Ends by day: {sum(one.count for one in it.days)} in two weeks"),
               _columns(it.days, width, ascii_only, 6, lambda at: f"{at:%a%d}")]
-    parts += [_title(f"Sites: {len(it.sites)}"), _sites(it.sites, width, ascii_only)]
+    parts += [_title(f"Sites: {len(it.sites)}"), _sites(it.sites, it.at, width, ascii_only)]
     if len(it.sites) > MOST_SITES:
         parts.append(Text(f"  and {len(it.sites) - MOST_SITES} more: tenure site list", "dim"))
     if it.coming:
@@ -77,13 +84,13 @@ def _alarms(it: Overview, width: int) -> list[RenderableType]:
 
 def _sentence(one: Alarm, now: datetime) -> str:
     mark = "!!" if one.who == "operator" else " ~"
-    where = f" at {plain(one.site)}" if one.site else ""
-    what = "" if one.kind == "unfenced" else " " + plain(one.sender or ", ".join(one.work))
+    what = _ALARMS[one.kind].format(count=one.count, site=plain(one.site), sender=plain(one.sender),
+                                    work=plain(", ".join(one.work)))
+    since = f" for {ago(one.since, now)}" if one.since is not None else ""
     tries = f", {one.attempts} times" if one.attempts else ""
     named = ", ".join(one.accounts) + (", …" if len(one.accounts) < one.count and one.accounts else "")
     acts = "you act next" if one.who == "operator" else "Tenure tries again"
-    return (f"{mark} {_ALARMS[one.kind]}{what}: {one.count}{where} for {ago(one.since, now)}{tries}; {acts}"
-            + (f"  [{named}]" if named else ""))
+    return f"{mark} {what}{since}{tries}; {acts}" + (f"  [{named}]" if named else "")
 
 
 def _columns(pieces: Sequence[Piece], width: int, ascii_only: bool, wanted: int,
@@ -107,13 +114,14 @@ def _bar(count: int, most: int, ascii_only: bool) -> str:
     return BARS[-(-count * (len(BARS) - 1) // most)]
 
 
-def _sites(sites: Sequence[SiteView], width: int, ascii_only: bool) -> Table:
+def _sites(sites: Sequence[SiteView], now: datetime, width: int, ascii_only: bool) -> Table:
     table = Table(box=None, pad_edge=True, header_style="dim")
-    heads = ["site", "state", "live", "ends 24h", "stuck", "past end", "places taken"]
-    for head in heads if width >= WIDE else [heads[0], heads[1], heads[2], heads[6]]:
-        table.add_column(head, justify="right" if head in heads[2:6] else "left", overflow="fold")
+    heads = ["site", "state", "answered", "live", "ends 24h", "stuck", "past end", "places taken"]
+    for head in heads if width >= WIDE else [heads[0], heads[1], heads[3], heads[7]]:
+        table.add_column(head, justify="right" if head in heads[2:7] else "left", overflow="fold")
     for one in sites[:MOST_SITES]:
-        row = [Text(plain(one.name)), _state(one), Text(str(sum(one.live.values())))]
+        row = [Text(plain(one.name)), _state(one), *([_answered(one, now)] if width >= WIDE else []),
+               Text(str(sum(one.live.values())))]
         if width >= WIDE:
             row += [Text(str(one.ending)), _figure(one.stuck), _figure(one.unfenced)]
         row.append(Text("\n").join(_places(offer, ascii_only) for offer in one.places) if one.places else Text("-"))
@@ -125,9 +133,19 @@ def _figure(count: int) -> Text:
     return Text(str(count), "bold red" if count else "")
 
 
+def _answered(one: SiteView, now: datetime) -> Text:
+    """How long ago it last did."""
+    if one.look is None:
+        return Text("never asked", "dim")
+    if one.look.answered_at is None:
+        return Text("never", "bold red")
+    return Text(f"{ago(one.look.answered_at, now)} ago", "bold red" if one.look.silent_since else "")
+
+
 def _state(one: SiteView) -> Text:
-    words = [word for word, so in (("drained", one.drained), ("held", one.held), ("stuck", one.stuck > 0),
-                                   ("past end", one.unfenced > 0)) if so]
+    silent = one.look is not None and one.look.silent_since is not None
+    words = [word for word, so in (("silent", silent), ("drained", one.drained), ("held", one.held),
+                                   ("stuck", one.stuck > 0), ("past end", one.unfenced > 0)) if so]
     return Text(", ".join(words) or "ok", "yellow" if words else "green")
 
 

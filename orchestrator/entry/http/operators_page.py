@@ -5,8 +5,9 @@ from datetime import datetime, timedelta, tzinfo
 
 from orchestrator.entry.http.pages import Language, Pages
 from orchestrator.entry.http.pictures import Column, Picture, columns
-from orchestrator.flows.overview import OfferPlaces, Overview, Piece
+from orchestrator.flows.overview import Overview, Piece
 from orchestrator.flows.overview_alarms import Alarm
+from orchestrator.flows.overview_places import OfferPlaces
 from orchestrator.lifecycle.account import State
 
 PAGES = Pages("operators", "operators/style.css", others={"Referrer-Policy": "same-origin"})

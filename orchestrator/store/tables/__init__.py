@@ -2,6 +2,7 @@
 
 from orchestrator.store.tables.base import metadata
 from orchestrator.store.tables.bills import bills
+from orchestrator.store.tables.looks import looks
 from orchestrator.store.tables.records import journal, keys, outbox, tokens
 from orchestrator.store.tables.sessions import sessions
 from orchestrator.store.tables.sums import (
@@ -30,7 +31,7 @@ from orchestrator.store.tables.usage import credits, meter_rounds, outages, usag
 
 __all__ = [
     "accounts", "balances", "bills", "certificates", "claims", "contracts", "credits", "draw_entries", "draws",
-    "grants", "holders", "holds", "journal", "keys", "metadata", "meter_rounds", "offers", "outages", "outbox",
+    "grants", "holders", "holds", "journal", "keys", "looks", "metadata", "meter_rounds", "offers", "outages", "outbox",
     "papers", "places", "postings", "prices", "programmes", "redemptions", "senders", "sessions", "sites",
     "subsidies", "tokens", "usage", "vouchers",
 ]

@@ -1,0 +1,120 @@
+"""Sites are looked at now and then, and what was seen is shown: who is silent, since when, and whose clock is off."""
+
+from datetime import timedelta
+
+from orchestrator.flows.overview import Level, Overview, overview
+from orchestrator.flows.rounds import Rounds
+from orchestrator.store import sites
+from orchestrator.store.looks import Look, list_
+from tests.flows.town import START, Town
+
+LATER = timedelta(seconds=31)
+
+
+def look(town: Town) -> Look:
+    """A worker's look at the site, and what was written down."""
+    rounds = Rounds(town.ctx)
+    rounds.tick()
+    assert rounds.idle(30)
+    with town.store.read() as tx:
+        return list_(tx)["north"]
+
+
+def silence(town: Town, on: bool = True) -> None:
+    with town.sites["north"].keeper.held() as world:
+        world.faults.dead = on
+
+
+def seen(town: Town) -> Overview:
+    return overview(town.ctx)
+
+
+def test_a_site_that_answers_is_seen(town: Town) -> None:
+    """When, and that its clock is right."""
+    found = look(town)
+    assert (found.answered_at, found.silent_since, found.offset) == (START, None, timedelta())
+    assert seen(town).level is Level.CALM
+
+
+def test_a_silent_site_keeps_its_last_answer(town: Town) -> None:
+    """And since when it is silent, however often it is asked; why is what the site's side said."""
+    look(town)
+    silence(town)
+    for _ in range(3):
+        town.advance(LATER)
+        found = look(town)
+    assert (found.answered_at, found.silent_since, found.asked_at) == (START, START + LATER, START + 3 * LATER)
+    assert found.error
+
+
+def test_a_site_is_called_silent_when_it_stays_so(town: Town) -> None:
+    """One look that failed may be a hiccup."""
+    look(town)
+    silence(town)
+    said = []
+    for _ in range(3):
+        town.advance(LATER)
+        look(town)
+        said.append([one.kind for one in seen(town).alarms])
+    assert said == [[], [], ["silent"]]
+    alarm = seen(town).alarms[0]
+    assert (alarm.site, alarm.since, alarm.command) == ("north", START, "tenure site check north")
+
+
+def test_a_site_that_answers_again_is_silent_no_more(town: Town) -> None:
+    """Its silence is forgotten with its error."""
+    silence(town)
+    look(town)
+    silence(town, on=False)
+    town.advance(LATER)
+    found = look(town)
+    assert (found.silent_since, found.error, found.answered_at) == (None, "", START + LATER)
+
+
+def test_a_clock_that_is_off_is_told(town: Town) -> None:
+    """As is what follows from it; two seconds are let pass, as when an account is placed."""
+    with town.sites["north"].keeper.held() as world:
+        world.offset = 3.0
+    assert look(town).offset == timedelta(seconds=3)
+    assert [one.kind for one in seen(town).alarms] == ["clock"]
+
+
+def test_without_a_worker_nobody_looks_and_that_is_told(town: Town) -> None:
+    """Though nothing may be due: whoever watches must not take silence for peace."""
+    look(town)
+    town.advance(timedelta(minutes=4))
+    alarm = seen(town).alarms[0]
+    assert (alarm.kind, alarm.since, alarm.command) == ("idle", START, "tenure worker")
+
+
+def test_a_site_that_was_given_up_may_be_silent(town: Town) -> None:
+    """Drained and empty, it is asked still, and its silence is nobody's business."""
+    look(town)
+    silence(town)
+    with town.store.write() as tx:
+        sites.drain(tx, "north", True)
+    for _ in range(3):
+        town.advance(LATER)
+        look(town)
+    assert seen(town).alarms == []
+
+
+def test_a_fresh_installation_is_calm(town: Town) -> None:
+    """Nobody has looked yet, and nothing is known to be wrong."""
+    found = seen(town)
+    assert (found.level, [site.look for site in found.sites]) == (Level.CALM, [None])
+
+
+def test_what_a_site_says_is_kept_in_bounds(town: Town) -> None:
+    """Whatever it says, and however long it goes on about it."""
+    class Babbling:
+        def now(self) -> None:
+            raise LookupError("x\x00" * 5000)
+
+        def close(self) -> None:
+            pass
+
+    town.instead("north", Babbling())
+    found = look(town)
+    assert len(found.error) <= 500
+    assert "\x00" not in found.error
