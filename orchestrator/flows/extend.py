@@ -9,6 +9,7 @@ from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.fence import save as save_fenced
+from orchestrator.flows.reminders import contract_ending
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
@@ -91,4 +92,7 @@ def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, told: Callable[
     account = replace(account, warned=sum(at <= ctx.clock() for at in account.warnings()))
     accounts.save(tx, account, claimed, release=True)
     told(tx, account)
+    if claimed.account.ends_at is not None and claimed.account.ends_at >= OPEN_END:
+        # An open contract had no reminder; any other's moves with its end.
+        contract_ending(ctx, tx, claimed.sender, account)
     return account

@@ -104,7 +104,7 @@ def compose(mail: Mail, message: Message, to: Addressee, links: Mapping[str, str
     made["X-Auto-Response-Suppress"] = "All"
     made["List-Id"] = f"<tenure.{mail.domain}>"
     made["Tenure-Event"], made["Tenure-Account"] = message.type, message.account
-    made.set_content("\n\n-- \n".join(body for _, body in parts.values()) + "\n", cte="base64")
+    made.set_content("\n\n———\n\n".join(body for _, body in parts.values()) + "\n", cte="base64")
     made.add_alternative(_page(parts), subtype="html", cte="base64")
     if certificate is not None:
         made.add_attachment(certificate.document, "application", "json", cte="base64",

@@ -1,7 +1,6 @@
 """The examples that integrators copy, run as they stand: clients in Python, Node and curl, a receiver of callbacks."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,25 +17,9 @@ from orchestrator.settings import Callbacks
 from orchestrator.store import outbox, senders
 from tests.entry.http_site import usable
 from tests.entry.http_world import World
+from tests.entry.node_project import EXAMPLES, node
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
-LOCKED = Path(__file__).resolve().parent / "node"
-
-
-@pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example and the official library, as locked; outside the checkout."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed; do: apt-get install nodejs npm")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(LOCKED / name, folder)
-    shutil.copy(EXAMPLES / "redeem.mjs", folder)
-    done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True,
-                          text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder
+__all__ = ["node"]
 
 
 def redeemed(tenure: World, command: list[str], event: str, secret: str | None = None,
@@ -112,7 +95,7 @@ def test_the_usable_callback_brings_the_claim_link(tenure: World) -> None:
     assert token not in str(message.data)
 
 
-@pytest.mark.parametrize("name", ["redeem.py", "redeem.mjs", "redeem.sh", "receive.py"])
+@pytest.mark.parametrize("name", ["redeem.py", "redeem.mjs", "redeem.sh", "receive.py", "receive.mjs"])
 def test_the_guide_shows_the_examples_as_they_are(name: str) -> None:
     """What is copied from the page is what the tests above have run."""
     guide = (Path(__file__).resolve().parents[2] / "docs" / "integrators.md").read_text("utf-8")
