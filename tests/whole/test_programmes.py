@@ -5,8 +5,10 @@ import hashlib
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -133,17 +135,24 @@ def test_a_drawn_trial_becomes_a_contract_with_money_off(city: World, tmp_path: 
     assert redeem(city, cash, account=account)["account"] == account
     shown = city.tenure.cli("contract", "show", paper["contract"])
     assert (shown["stage"], shown["vouchers"]) == ("active", "100.00")
+    month = f"{datetime.now(ZoneInfo('Asia/Shanghai')):%Y-%m}"
+    bill = city.tenure.cli("bill", "preview", account, "--month", month)
+    assert sum(Decimal(line["amount"]) for line in bill["lines"]) == Decimal(bill["payable"])
+    assert {line["contract"] for line in bill["lines"]} - {None} == {paper["contract"]}
     ended(city, account)
     assert city.tenure.cli("contract", "show", paper["contract"])["stage"] == "ended"
 
 
 def test_resource_hours_are_an_account_with_the_chip(city: World, tmp_path: Path) -> None:
-    """Guizhou in kind: two hours of one chip last two hours; a job gets the chip, a second chip is refused."""
+    """Guizhou in kind: two hours of one chip last two hours; a job gets the chip, a second chip is refused. What was
+    used is known when nothing is left."""
     account, holder, seen = usable(city, redeem(city, voucher(city, "guizhou-in-kind", "2")), tmp_path / "holder")
     assert lasts(seen) == timedelta(hours=2)
-    assert holder.ssh("srun", "--gres=npu:1", "echo", "on it").stdout.strip() == b"on it"
+    assert holder.ssh("srun", "--gres=npu:1", "sh", "-c", "'sleep 3; echo on it'").stdout.strip() == b"on it"
     assert holder.ssh("sbatch", "--gres=npu:2", "--wrap", "true").returncode != 0
     ended(city, account)
+    used = {one["meter"]: one["amount"] for one in city.tenure.cli("usage", "show", account)["days"]}
+    assert used["chip:ascend-910b"] >= 2000
 
 
 def test_cash_without_a_contract_is_refused(city: World) -> None:
