@@ -5,7 +5,7 @@ other instants are aware datetimes in UTC; sizes are bytes, rates bits per secon
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -209,6 +209,11 @@ class Site(Protocol):
         """Past the end: the holder of this key, and nobody else, may fetch their own files, read-only, until `until`:
         then the site itself ends that. Refused before the end, after an operator's fence, once it is being taken back,
         and by a site that can give nothing after an end, which says what else can be done."""
+
+    def export(self, account: str, include: Sequence[str], put: Callable[[bytes], object]) -> int:
+        """Give a tar of a fenced account's files to `put`, piece by piece; how many bytes. Names in it begin with the
+        account's id. `include`: only these paths below its home. Refused of an account in use, of one that is gone, and
+        by a site that cannot, which says what else can be done."""
 
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         """Nobody can use these accounts (id, generation) any more; nothing is deleted. One answer for each."""

@@ -20,7 +20,7 @@ VARIABLE = "TENURE_FAILPOINT"
 NAMES: frozenset[str] = frozenset({
     "redeem.commit",
     "claim.pin", "claim.clock", "claim.issue", "claim.keep", "claim.unpin",
-    "rescue.pin", "rescue.allow", "rescue.keep", "rescue.unpin",
+    "rescue.pin", "rescue.allow", "rescue.keep", "rescue.unpin", "export.begin", "export.done",
     "provision.begin", "provision.arm", "provision.up", "provision.open", "provision.settle", "provision.active",
     "provision.failed", "provision.later",
     "provision.destroy", "provision.clean", "provision.forget", "provision.elsewhere",

@@ -1,6 +1,6 @@
 """A slice of an AWS account as a site. Its lease table decides; `Ends` makes AWS be as the lease says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -110,6 +110,11 @@ class AwsSite:
         checked_account(spec.account)
         raise Refused(f"site {self.name}: nothing can be fetched here after the end; the account's volume is kept until"
                       " grace is over, and an operator can take a snapshot of it")
+
+    def export(self, account: str, include: Sequence[str], put: Callable[[bytes], object]) -> int:
+        checked_account(account)
+        raise Refused(f"site {self.name}: nothing can be exported from here: take a snapshot of the account's volume,"
+                      f" which bears the tag of account {account}, before grace is over")
 
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         with ThreadPoolExecutor(AT_ONCE, "fence") as pool:

@@ -1,5 +1,6 @@
 """Client of the on-site program: JSON lines over a few kept channels, one of which is always free for ends."""
 
+import base64
 import json
 import threading
 import time
@@ -63,7 +64,26 @@ class Peer:
         if len(line) > LONGEST_LINE:
             raise Refused(f"{self._where}: {op}: request of {len(line)} bytes is too long")
         self._stream.send(line, until)
-        answer = self._line(until)
+        return self._ok(op, self._line(until))
+
+    def pieces(self, op: str, arguments: Mapping[str, object], idle: float, put: Callable[[bytes], object]) -> object:
+        """A request whose answer comes after pieces, which go to `put`. It may last: `idle` seconds without anything
+        are too long."""
+        self._next += 1
+        line = json.dumps({"id": self._next, "op": op, **arguments}, allow_nan=False).encode() + b"\n"
+        self._stream.send(line, time.monotonic() + idle)
+        while True:
+            answer = self._line(time.monotonic() + idle)
+            piece = answer.pop("piece", None)
+            if piece is None or answer.get("id") != self._next:
+                return self._ok(op, answer)
+            try:
+                data = base64.b64decode(str(piece), validate=True)
+            except ValueError as broken:
+                raise TryLater(f"{self._where}: {op}: a piece is damaged") from broken
+            put(data)
+
+    def _ok(self, op: str, answer: Mapping[str, object]) -> object:
         if answer.get("id") != self._next or ("ok" in answer) == ("error" in answer):
             raise TryLater(f"{self._where}: {op}: answered out of turn")
         if "error" in answer:
@@ -163,6 +183,11 @@ class Agent:
         until = time.monotonic() + timeout
         with self._peer(until, urgent) as peer:
             return peer.request(op, arguments, until)
+
+    def pieces(self, op: str, *, idle: float, put: Callable[[bytes], object], **arguments: object) -> object:
+        """The `ok` of one request, after the pieces that come before it have gone to `put`."""
+        with self._peer(time.monotonic() + idle, urgent=False) as peer:
+            return peer.pieces(op, arguments, idle, put)
 
     def hello(self) -> Hello:
         """What a channel's program said of itself."""

@@ -98,6 +98,12 @@ class HostSite:
         door = self._host.door
         return Credential(line, f"tn-{account}@{door.host}", door.port, (door.known_hosts(),), end)
 
+    def export(self, account: str, include: Sequence[str], put: Callable[[bytes], object]) -> int:
+        """Over the operator's own connection."""
+        answer = self._agent.pieces("export", idle=WORK, put=put, account=checked_account(account),
+                                    include=list(include))
+        return wire.read_size(answer)
+
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         def ask(sound: list[tuple[str, int]]) -> list[Fenced]:
             answer = self._agent.call("fence", timeout=FENCE, urgent=True, batch=[list(one) for one in sound], by=by)

@@ -211,6 +211,13 @@ def part(subject: str) -> PartName | Literal["site"]:
     return next((name for words, name in NEEDED_BY.items() if subject.startswith(words)), "site")
 
 
+def read_size(answer: object) -> int:
+    match answer:
+        case {"bytes": int(size)}:
+            return size
+    raise _unread("a number of bytes", answer)
+
+
 def read_now(answer: object) -> datetime:
     match answer:
         case {"now": now}:

@@ -1,5 +1,8 @@
 """What a memory site decides about one account, under the world's lock."""
 
+import io
+import tarfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from providers.memory.world import By, Tenancy, World
@@ -14,6 +17,8 @@ from providers.protocol import (
     checked_account,
     checked_generation,
 )
+
+MOST_PACKED = 1 << 20
 
 
 def instant(seconds: float) -> datetime:
@@ -72,6 +77,22 @@ def fetchable(world: World, account: str, until: datetime) -> Tenancy:
     if not {"access", "storage"} <= known.parts.keys():
         raise Refused(f"account {account}: is being taken back")
     return known
+
+
+def packed(world: World, account: str, include: Sequence[str]) -> bytes:
+    """A tar of what the account stores: one file, `data`."""
+    known = tenancy(world, account)
+    if known.usable or "storage" not in known.parts:
+        raise Refused(f"account {account}: is in use, or nothing of it is there")
+    missing = sorted(set(include) - {"data"})
+    if missing:
+        raise Refused(f"account {account}: has no {missing[0]!r}")
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        entry = tarfile.TarInfo(f"{account}/home/data")
+        entry.size = min(known.stored, MOST_PACKED)
+        tar.addfile(entry, io.BytesIO(bytes(entry.size)))
+    return written.getvalue()
 
 
 def not_poisoned(world: World, account: str | None) -> None:

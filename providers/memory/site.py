@@ -133,6 +133,11 @@ class MemorySite:
 
         return self._enter(spec.account, act)
 
+    def export(self, account: str, include: Sequence[str], put: Callable[[bytes], object]) -> int:
+        packed = self._enter(account, lambda world: rules.packed(world, account, include))
+        put(packed)
+        return len(packed)
+
     def fence(self, batch: Sequence[tuple[str, int]], by: Literal["end", "operator"]) -> list[Fenced]:
         return self._enter(None, lambda world: [rules.fence(world, *one, by) for one in batch])
 

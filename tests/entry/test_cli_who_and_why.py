@@ -81,6 +81,7 @@ CHANGES: dict[str, tuple[Words, str]] = {
     "account extend": (lambda ready: (ready.account, "--by", "1h"), "account.extended"),
     "account fence": (lambda ready: (ready.account,), "account.fenced"),
     "account unfence": (lambda ready: (ready.fenced,), "account.unfenced"),
+    "account export": (lambda ready: (ready.fenced, "--to", ready.home.write("x", "") + ".tar"), "account.exported"),
     "account reclaim": (lambda ready: (ready.account, "--yes"), "account.reclaim_asked"),
     "account show": (lambda ready: (ready.account, "--holder"), "holder.shown"),
     "account claim-link": (lambda ready: (ready.account,), "claim.link_shown"),

@@ -1,4 +1,5 @@
-"""SIGKILL at every side effect of a rescue: the holder asks again and fetches, and the account ends as ever."""
+"""SIGKILL at every side effect of a rescue and of an export: asked again it works, and the account
+ends as ever."""
 
 import signal
 
@@ -12,6 +13,7 @@ from tests.flows.town import public_key
 
 REFUSED = ("rescue.unpin",)
 ALLOWED = ("rescue.pin", "rescue.allow", "rescue.keep")
+EXPORTS = ("export.begin", "export.done")
 
 
 def ask(stage: Stage, key: str, failpoint: str = "") -> int:
@@ -20,9 +22,26 @@ def ask(stage: Stage, key: str, failpoint: str = "") -> int:
     return stage.processes.run(stage.order("idle", failpoint, act=f"rescue {id} {key.rsplit(' ', 1)[0]}"))
 
 
-def test_every_side_effect_of_a_rescue_is_here() -> None:
+def test_every_side_effect_of_these_is_here() -> None:
     """An effect without a test would never be killed at."""
-    assert {*ALLOWED, *REFUSED} == {name for name in NAMES if name.startswith("rescue.")}
+    assert {*ALLOWED, *REFUSED, *EXPORTS} == {name for name in NAMES if name.startswith(("rescue.", "export."))}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("name", EXPORTS)
+def test_an_export_killed_there_can_be_made_again(stage: Stage, name: str, moment: str) -> None:
+    """It held nothing up: the journal says that it was begun, and the account ends as ever."""
+    at_the_end(stage)
+    stage.must("FENCED")
+    id = stage.records()[0].id
+    assert stage.processes.run(stage.order("idle", f"{name}.{moment}", act=f"export {id}")) == -signal.SIGKILL
+    assert stage.processes.run(stage.order("idle", act=f"export {id}")) == 0
+    with stage.ctx.store.read() as tx:
+        written = [entry.action for entry in journal.list_(tx, subject=id)]
+    assert "account.exported" in written
+    assert written.count("account.export_begun") == 2 - (name == "export.begin" and moment == "before")
+    stage.to_the_end()
+    check_everything_ended(stage)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
-from orchestrator.flows import booking, metering, outages, rescue
+from orchestrator.flows import booking, export, metering, outages, rescue
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
 from orchestrator.flows.rounds import Rounds
@@ -45,7 +45,7 @@ class Order:
     """Whether the stacks are Pulumi's own."""
     act: str = ""
     """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT`, `rescue ACCOUNT KEY`,
-    `waive ACCOUNT`, `outage SINCE UNTIL`."""
+    `export ACCOUNT`, `waive ACCOUNT`, `outage SINCE UNTIL`."""
 
 
 class Brittle:
@@ -93,6 +93,8 @@ def _act(ctx: Context, what: str) -> None:
             booking.cancel(ctx, account, actor="test")
         case ["rescue", account, kind, key]:
             rescue.rescue(ctx, account, f"{kind} {key}")
+        case ["export", account]:
+            export.export(ctx, account, [], lambda piece: None, actor="test", why="tried")
         case ["move", account, at]:
             booking.move(ctx, account, datetime.fromisoformat(at), actor="test")
         case ["waive", account]:

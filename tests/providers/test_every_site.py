@@ -1,5 +1,7 @@
 """What every kind of site must do: one suite, on each kind that this machine can show."""
 
+import io
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -365,6 +367,36 @@ def test_a_contract_ends_what_was_for_fetching(shown: Shown, account: Spec) -> N
     assert shown.site.issue(account, make_key().public, shown.site.now() + MINUTE)
 
 
+def test_files_are_exported_under_any_fence(shown: Shown, account: Spec) -> None:
+    """An operator's, and the end's while its holder may fetch, too; names in the tar begin with the account's id."""
+    live(shown.site, account)
+    fence(shown.site, account, 3)
+    pieces: list[bytes] = []
+    try:
+        assert shown.site.export(account.account, [], pieces.append) == len(b"".join(pieces)) > 0
+    except Refused as said:
+        if "nothing can be exported from here" in str(said):
+            pytest.skip(str(said))
+        raise
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
+        assert {name.split("/")[0] for name in tar.getnames()} == {account.account}
+        assert not [one for one in tar if one.uid or one.gid or one.uname or one.gname]
+
+
+def test_nothing_is_exported_of_one_in_use_or_gone(site: Site, account: Spec) -> None:
+    """Nor of one that never was."""
+    live(site, account)
+    pieces: list[bytes] = []
+    with pytest.raises(Refused):
+        site.export(account.account, [], pieces.append)
+    fence(site, account, 3)
+    only(site.clean([(account.account, 4)]))
+    for name in (account.account, new_id()):
+        with pytest.raises(Refused):
+            site.export(name, [], pieces.append)
+    assert pieces == []
+
+
 def test_what_was_never_there_is_fenced(site: Site, account: Spec) -> None:
     """A user that somebody already deleted counts as fenced; and a late worker's arm comes too late."""
     fence(site, account, 5)
@@ -533,6 +565,7 @@ def test_a_name_that_attacks_is_refused(site: Site, name: str) -> None:
         lambda: site.warn(name, "x"),
         lambda: site.leftovers(name),
         lambda: only(site.clean([(name, 1)])),
+        lambda: site.export(name, [], lambda piece: None),
         lambda: site.usage(name, site.now()),
         *(partial(site.parts[part].ensure, bad) for part in PARTS),
         *(partial(site.parts[part].remove, bad) for part in PARTS),

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.entry.cli import acting, chosen, converting, output, shown
+from orchestrator.entry.cli import acting, chosen, converting, exporting, output, shown
 from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, InState, OfSender, Stuck
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import STUCK, CommandError, Json, Why
@@ -12,6 +12,7 @@ from orchestrator.entry.cli.output import STUCK, CommandError, Json, Why
 app = typer.Typer(help="Accounts (算力账户): looking at them and acting on them.")
 acting.add_to(app)
 converting.add_to(app)
+exporting.add_to(app)
 
 Id = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 

@@ -1,12 +1,29 @@
 """The protocol: one JSON request a line in, one answer a line out. Strict: an unknown op or field is refused."""
 
+import base64
 import json
 import sys
 import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from . import access, clean, fence, lease, leftovers, lock, meters, names, notice, outages, parts, rescue, site, spec
+from . import (
+    access,
+    clean,
+    export,
+    fence,
+    lease,
+    leftovers,
+    lock,
+    meters,
+    names,
+    notice,
+    outages,
+    parts,
+    rescue,
+    site,
+    spec,
+)
 from .config import Config
 from .errors import Refused, SiteFault
 from .spec import whole
@@ -169,6 +186,15 @@ def do_check(config: Config, request: Request) -> Answer:
     return site.check(config)
 
 
+def do_export(config: Config, request: Request, put: Callable[[bytes], None]) -> Answer:
+    return export.export(config, names.check(request["account"]), export.checked(request["include"]), put)
+
+
+IN_PIECES: dict[str, tuple[Callable[[Config, Request, Callable[[bytes], None]], Answer], frozenset[str]]] = {
+    "export": (do_export, frozenset({"account", "include"})),
+}
+"""Before the answer come lines with a `piece` each, in base64."""
+
 OPS: dict[str, tuple[Callable[[Config, Request], Answer], frozenset[str]]] = {
     "now": (do_now, frozenset()),
     "arm": (do_arm, frozenset({"account", "end", "generation"})),
@@ -192,15 +218,20 @@ OPS: dict[str, tuple[Callable[[Config, Request], Answer], frozenset[str]]] = {
 }
 
 
-def answer(config: Config, line: str) -> dict[str, Any]:
-    """The answer to one line. Whatever goes wrong is an answer too: the connection goes on."""
+def answer(config: Config, line: str, out: IO[str] = sys.stdout) -> dict[str, Any]:
+    """The answer to one line; what it has before that is said to `out`. Whatever goes wrong is an answer too: the
+    connection goes on."""
     number = None
     try:
         request = json.loads(line)
         if not isinstance(request, dict) or not isinstance(request.get("id"), int):
             raise Refused("not a request: an object with id and op")
         number = request.pop("id")
-        return {"id": number, "ok": perform(config, request)}
+
+        def put(piece: bytes) -> None:
+            say(out, {"id": number, "piece": base64.b64encode(piece).decode()})
+
+        return {"id": number, "ok": perform(config, request, put)}
     except SiteFault as error:
         return {"id": number, "error": {"kind": error.kind, "message": str(error), "remedy": error.remedy}}
     except (ValueError, RecursionError) as error:
@@ -209,16 +240,16 @@ def answer(config: Config, line: str) -> dict[str, Any]:
         return {"id": number, "error": {"kind": "later", "message": f"{error}", "remedy": ""}}
 
 
-def perform(config: Config, request: Request) -> Answer:
+def perform(config: Config, request: Request, put: Callable[[bytes], None]) -> Answer:
     """Do what the request says; Refused when its fields are not exactly the op's."""
     op = request.pop("op", None)
-    if not isinstance(op, str) or op not in OPS:
+    if not isinstance(op, str) or (op not in OPS and op not in IN_PIECES):
         raise Refused(f"no such op: {op!r}"[:200])
-    act, fields = OPS[op]
+    fields = OPS[op][1] if op in OPS else IN_PIECES[op][1]
     if request.keys() != fields:
         wrong = sorted(map(str, request.keys() ^ fields))
         raise Refused(f"{op}: takes {', '.join(sorted(fields)) or 'nothing'}; wrong: {', '.join(wrong)}"[:300])
-    return act(config, request)
+    return OPS[op][0](config, request) if op in OPS else IN_PIECES[op][0](config, request, put)
 
 
 def serve(config: Config, version: str, lines: IO[str], out: IO[str]) -> None:
@@ -234,7 +265,7 @@ def serve(config: Config, version: str, lines: IO[str], out: IO[str]) -> None:
             say(out, {"id": None, "error": {"kind": "refused", "message": "request too long", "remedy": ""}})
             return
         if line.strip():
-            say(out, answer(config, line))
+            say(out, answer(config, line, out))
 
 
 def say(out: IO[str], message: dict[str, Any]) -> None:
