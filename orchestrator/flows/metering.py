@@ -47,9 +47,9 @@ def read_site(ctx: Context, name: str, ids: Collection[str] | None = None) -> Ro
         return done
     for state in READ:
         after: str | None = None
-        while page := _page(ctx, Filter(site=name, state=state, ids=ids), after):
+        while page := _page(ctx, Filter(site=name, state=state), after):
             after = page[-1].id
-            for account in page:
+            for account in page if ids is None else [one for one in page if one.id in ids]:
                 _read_one(ctx, site, account, done)
                 if done.down:
                     return done

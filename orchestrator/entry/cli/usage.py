@@ -70,7 +70,8 @@ def people(meter: str, amount: int) -> str:
 def export(month: Annotated[str | None, typer.Option(help="A civil month: 2026-11.")] = None,
            from_: From = None, until: Until = None,
            account: Annotated[str | None, typer.Option(help="Only this account.")] = None, site: AtSite = None,
-           format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv") -> None:
+           format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+           json: Json = False) -> None:
     """One line for each account, meter and clock hour (UTC), as a stream: rows, and hours that nobody measured."""
     if (month is None) == (from_ is None) or (month is not None and until is not None):
         raise CommandError("say either --month, or --from and perhaps --until", USAGE)
@@ -86,7 +87,7 @@ def export(month: Annotated[str | None, typer.Option(help="A civil month: 2026-1
         if account is not None:
             used.of(ctx, account, since, end)
         lines = (line for one in used.export(ctx, since, end, site, account) for line in _lines(one))
-        (_csv if format == "csv" else _json)(lines)
+        (_json if json or format == "json" else _csv)(lines)
 
 
 def _period(ctx: "Context", month: str | None, from_: str | None, until: str | None) -> tuple[datetime, datetime]:
@@ -140,8 +141,11 @@ def read(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state: I
          ending_before: EndingBefore = None,
          all_: Annotated[bool, typer.Option("--all", help="All accounts at all sites.")] = False,
          most: Most = 100_000, dry_run: DryRun = False, json: Json = False) -> None:
-    """Read meters now, where no worker does. Safe twice at once; exit code 1 when something could not be read."""
-    from orchestrator.flows import metering
+    """Read meters now, where no worker does. Safe twice at once; exit code 1 when something could not be read.
+
+    With --all or --site, the sites are asked for outages, too, and these are made good.
+    """
+    from orchestrator.flows import metering, outages
 
     choice = Choice(ids, site, sender, state, ending_before)
     with opened() as ctx:
@@ -159,7 +163,16 @@ def read(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state: I
             return
         with output.progress("reading meters"), ThreadPoolExecutor(AT_ONCE, "read") as pool:
             done = list(pool.map(lambda one: metering.read_site(ctx, *one), sorted(by_site.items())))
+            if all_ or (site is not None and not ids):
+                list(pool.map(lambda name: outages.swept(ctx, name), [site] if site else _sites(ctx)))
     _tell(done, json)
+
+
+def _sites(ctx: "Context") -> list[str]:
+    from orchestrator.store import sites
+
+    with ctx.store.read() as tx:
+        return [one.name for one in sites.list_(tx)]
 
 
 def _tell(done: "list[Round]", json: bool) -> None:
