@@ -69,6 +69,17 @@ def test_a_sender_cancels_its_booking(tenure: World) -> None:
     assert tenure.redeem(voucher, "cancel-2").status_code == 202
 
 
+def test_what_was_cancelled_has_a_page_that_says_so_and_no_certificate(tenure: World) -> None:
+    """Nothing was there: nothing is certified, and the holder is told that the voucher is good."""
+    answer = book(tenure, "cancel-3")
+    id, url = answer["account"], answer["claim_url"].removeprefix("https://tenure.example")
+    tenure.act(f"/v1/accounts/{id}/cancel", {})
+    english, chinese = (tenure.client.get(url, params={"lang": lang}).text for lang in ("en", "zh"))
+    assert ("This account never began" in english, "此账户未开通" in chinese) == (True, True)
+    missing = tenure.get(f"/v1/accounts/{id}/certificate")
+    assert (missing.status_code, "nothing to certify" in missing.json()["detail"]) == (404, True)
+
+
 def test_a_sender_moves_its_booking(tenure: World) -> None:
     """To an instant; the same again is the same."""
     id = book(tenure, "move-1")["account"]

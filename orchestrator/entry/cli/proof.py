@@ -114,6 +114,9 @@ def _certificate(ctx: "Context", id: str) -> "Certificate":
         return known
     if account is None:
         raise CommandError(f"there is no account {id!r}: `tenure account list --all` shows those there are")
+    if account.state.value == "RECLAIMED":
+        raise CommandError(f"account {id}: its booking was cancelled before any site knew of it; nothing was there to "
+                           "certify")
     raise CommandError(f"account {id} is {account.state}: it has no certificate before it is RECLAIMED")
 
 

@@ -99,6 +99,8 @@ def view(account: Account, credential: Credential | None, now: datetime, zone: t
 
 
 def _phase(account: Account, credential: Credential | None, usable: bool) -> str:
+    if account.starts_at is None and account.state in (State.RECLAIMING, State.RECLAIMED):
+        return "unused" if account.state is State.RECLAIMED else "failed"
     if account.state in _PHASES:
         return _PHASES[account.state]
     if account.state is State.FENCED:

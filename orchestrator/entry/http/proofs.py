@@ -12,6 +12,7 @@ from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
 from orchestrator.entry.http.problems import Problem
 from orchestrator.flows.certificate import public_key
+from orchestrator.lifecycle.account import State
 from orchestrator.store import certificates
 from orchestrator.store.certificates import Certificate
 
@@ -56,6 +57,9 @@ def routes(desk: Desk) -> APIRouter:
 async def _certificate(desk: Desk, by: Caller, account: str) -> Certificate:
     record = await visible(desk, by, account)
     found = await desk.lanes.read(_kept, desk, record.id)
+    if found is None and record.account.state is State.RECLAIMED:
+        raise Problem(404, "no_certificate", f"account {account}: its booking was cancelled before any site knew it: "
+                                             "there was nothing to remove, and there is nothing to certify")
     if found is None:
         raise Problem(404, "no_certificate", f"account {account} is {record.account.state.value}: its certificate is"
                                              " made when nothing of it is left")
