@@ -81,9 +81,10 @@ class Processes:
 class Stage:
     """A home, a site in a file, and a clock that runs `ahead` seconds before the machine's, for all alike."""
 
-    def __init__(self, home: Path, processes: Processes, offer: Offer = BRIEF, database: str = "") -> None:
+    def __init__(self, home: Path, processes: Processes, offer: Offer = BRIEF, database: str = "",
+                 settings: str = "") -> None:
         home.mkdir()
-        (home / "tenure.yaml").write_text(f"database: '{database}'\n")
+        (home / "tenure.yaml").write_text(f"database: '{database}'\n{settings}")
         self.home, self.file, self.ahead = home, home / "site", 0.0
         self.processes = processes
         self.app = App.open(home, FakeStacks())

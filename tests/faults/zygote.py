@@ -19,6 +19,8 @@ from orchestrator.app import App
 from orchestrator.flows import booking, export, metering, outages, rescue
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
+from orchestrator.flows.notify import Notifier
+from orchestrator.flows.resend import resend
 from orchestrator.flows.rounds import Rounds
 from orchestrator.flows.sweep import Sweep
 from orchestrator.lifecycle.account import State
@@ -45,7 +47,7 @@ class Order:
     """Whether the stacks are Pulumi's own."""
     act: str = ""
     """What is done first, as a door would: `cancel ACCOUNT`, `move ACCOUNT INSTANT`, `rescue ACCOUNT KEY`,
-    `export ACCOUNT`, `waive ACCOUNT`, `outage SINCE UNTIL`."""
+    `export ACCOUNT`, `waive ACCOUNT`, `outage SINCE UNTIL`, `resend MESSAGE`."""
 
 
 class Brittle:
@@ -75,6 +77,8 @@ def run(order: Order) -> int:
         _act(ctx, order.act)
     if order.goal == "rounds":
         return _rounds(ctx)
+    if order.goal == "told":
+        return _told(ctx)
     stop = threading.Event()
     with Sweep(ctx) as sweep:
         worker = threading.Thread(target=sweep.run, args=(stop,), daemon=True)
@@ -99,6 +103,8 @@ def _act(ctx: Context, what: str) -> None:
             booking.move(ctx, account, datetime.fromisoformat(at), actor="test")
         case ["waive", account]:
             metering.waive(ctx, account, actor="test")
+        case ["resend", message]:
+            resend(ctx, [message], actor="test")
         case ["outage", since, until]:
             outages.add(ctx, outages.told(ctx, "north", datetime.fromisoformat(since), datetime.fromisoformat(until),
                                           actor="test", why="power"))
@@ -109,6 +115,13 @@ def _rounds(ctx: Context) -> int:
     rounds = Rounds(ctx)
     rounds.tick()
     return 0 if rounds.idle(PATIENCE) else UNHAPPY
+
+
+def _told(ctx: Context) -> int:
+    """All messages that are due, tried once."""
+    notifier = Notifier(ctx)
+    notifier.tick(ctx.clock())
+    return 0 if notifier.idle(PATIENCE) else UNHAPPY
 
 
 def _make_trouble(what: str, ctx: Context, stacks: FakeStacks) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
-from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Yes
+from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why, Yes
 
 if TYPE_CHECKING:
     from orchestrator.store.engine import Tx
@@ -21,7 +21,6 @@ OfType = Annotated[str | None, typer.Option("--type", help="Only this event, for
 Unsent = Annotated[bool, typer.Option("--unsent", help="Only what waits or was given up.")]
 GivenUp = Annotated[bool, typer.Option("--given-up", help="Only what was given up.")]
 Most = Annotated[int, typer.Option("--max", min=1, help="Refuse to touch more than so many.")]
-Why = Annotated[str, typer.Option(help="For the journal; no names.")]
 
 PREVIEW = 20
 COLUMNS = ["id", "channel", "type", "account", "state", "at", "due_at", "attempts", "error"]
