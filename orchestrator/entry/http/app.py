@@ -14,6 +14,7 @@ from orchestrator.entry.http import (
     health,
     hooks,
     operators,
+    outbox,
     problems,
     proofs,
     refusals,
@@ -39,7 +40,7 @@ def create_app(ctx: Context, limits: Limits | None = None) -> FastAPI:
                   openapi_url="/openapi.json", redirect_slashes=False)
     shared, meters = desk(ctx, limits or Limits()), Meters()
     for room in (hooks, accounts, acts, bookings, proofs, claims, contracts, sign_in, sign_in_oidc,
-                 operators, usage):
+                 operators, usage, outbox):
         app.include_router(room.routes(shared))
     app.include_router(health.routes(shared, meters))
     problems.install(app)
