@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
-from orchestrator.flows import booking, export, metering, outages, rescue
+from orchestrator.flows import bill, booking, export, metering, outages, rescue
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import VARIABLE
 from orchestrator.flows.notify import Notifier
@@ -93,6 +93,8 @@ def run(order: Order) -> int:
 
 def _act(ctx: Context, what: str) -> None:
     match what.split():
+        case ["bill", account, month]:
+            bill.close(ctx, account, month, actor="test")
         case ["cancel", account]:
             booking.cancel(ctx, account, actor="test")
         case ["rescue", account, kind, key]:
