@@ -105,9 +105,10 @@ def _ends(edges: int) -> CompoundSelect[Any]:
 
 
 def next_ends(tx: Tx, now: datetime, limit: int) -> list[Standing]:
-    """The accounts that end soonest."""
-    return _standing(tx, _columns().where(_accounts.c.state.in_(_ENDING), _accounts.c.ends_at >= now)
-                     .order_by(_accounts.c.ends_at, _accounts.c.id).limit(limit))
+    """The accounts that end soonest. Each state is asked for by itself: the index then has them in their order."""
+    found = [one for state in _ENDING for one in _standing(tx, _columns().where(
+        _accounts.c.state == state, _accounts.c.ends_at >= now).order_by(_accounts.c.ends_at).limit(limit))]
+    return sorted(found, key=lambda one: (str(one.ends_at), one.id))[:limit]
 
 
 def unfenced(tx: Tx, before: datetime, limit: int) -> tuple[dict[str, int], list[Standing]]:

@@ -17,6 +17,7 @@ PARTS = (
     ("tests.bench.accept", "how long a platform waits for its 202"),
     ("tests.bench.stacks", "Pulumi's operations"),
     ("tests.store.measure", "the store alone"),
+    ("tests.bench.screen", "one look at the operators' screen"),
 )
 
 

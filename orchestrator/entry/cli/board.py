@@ -20,7 +20,7 @@ _TITLES = {Level.CALM: ("all is well", "bold green"), Level.WORKING: ("Tenure is
            Level.NEEDS_YOU: ("NEEDS YOU", "bold white on red")}
 _ALARMS = {
     "unfenced": "PAST END, not known to be fenced: {count} at {site}",
-    "silent": "{site} does not answer; {count} live accounts are there",
+    "silent": "no answer from {site} ({count} live accounts)",
     "clock": "{site}: its clock is off, so it gets no account",
     "stuck": "stuck {work}: {count} at {site}",
     "waiting": "nobody takes up {work}: {count}", "idle": "no worker looks at the {count} sites",
