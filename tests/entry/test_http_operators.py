@@ -1,5 +1,7 @@
 """The operators' page: who sees it, what it says in both languages, and that nothing in it can break out."""
 
+import base64
+import hashlib
 import html
 import re
 import shlex
@@ -168,6 +170,14 @@ def test_nothing_is_loaded_from_anywhere(busy: World) -> None:
     answer = busy.get("/")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert not re.search(r"<script|<img|<link|@import|url\((?!#)", answer.text)
+
+
+def test_the_style_is_the_one_that_the_policy_names(busy: World) -> None:
+    """A browser hashes what stands between the tags; one letter off and the page would be bare."""
+    answer = busy.get("/", lang="zh")
+    found = re.findall(r"<style>(.*?)</style>", answer.text, re.S)
+    digest = base64.b64encode(hashlib.sha256("".join(found).encode()).digest()).decode()
+    assert (len(found), f"'sha256-{digest}'" in answer.headers["content-security-policy"]) == (1, True)
 
 
 def test_holders_are_not_named(busy: World) -> None:
