@@ -37,6 +37,7 @@ NAMES: frozenset[str] = frozenset({
     "sweep.claim", "sweep.renew", "sweep.give_back", "keep.seal", "keep.expire", "keep.key",
     "notify.claim", "notify.send", "notify.save", "notify.turn",
     "mail.send", "outbox.resend",
+    "notice.tell", "notice.show", "drain.set",
     "orphans.fence", "orphans.clean", "orphans.journal",
     "bill.close",
     "apply.commit",

@@ -52,7 +52,8 @@ def move_end(ctx: Context, claimed: Claimed, end: datetime, told: Callable[[Tx, 
     back. RuleError: no_capacity, already_fenced."""
     account = claimed.account
     assert account.ends_at is not None
-    if not _keep_place(ctx, account, end):
+    # Until the site has taken an earlier end, the account stays where it is: so does its place.
+    if not _keep_place(ctx, account, max(end, account.ends_at)):
         raise RuleError("no_capacity", f"others hold the place of account {account.id} by then")
     try:
         answer = effect("extend.arm", ctx.sites.get(account.site).arm, spec_of(account), end, claimed.generation)
@@ -91,6 +92,7 @@ def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, told: Callable[
     account = replace(claimed.account, ends_at=end)
     account = replace(account, warned=sum(at <= ctx.clock() for at in account.warnings()))
     accounts.save(tx, account, claimed, release=True)
+    capacity.extend(tx, account.id, placement.held_until(account.offer, end), ctx.clock())
     told(tx, account)
     if claimed.account.ends_at is not None and claimed.account.ends_at >= OPEN_END:
         # An open contract had no reminder; any other's moves with its end.

@@ -32,6 +32,15 @@ def warning(account: Account, now: datetime, timezone: str) -> str:
     return "\n".join(_environment().get_template(f"warning.{language}.txt").render(values) for language in LANGUAGES)
 
 
+def drained(account: Account, timezone: str) -> tuple[str, str]:
+    """What a holder is told when their site is to be emptied: until when the account is there. In each language."""
+    assert account.ends_at is not None
+    values = {"site": account.site,
+              "ends_at": account.ends_at.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")}
+    zh, en = (_environment().get_template(f"drained.{language}.txt").render(values) for language in LANGUAGES)
+    return zh, en
+
+
 def _minutes(left: timedelta) -> int:
     """Whole minutes, rounded up: a warning never promises less than there is by a minute."""
     return -(-int(left.total_seconds()) // 60)

@@ -71,7 +71,7 @@ def _its_turn(ctx: Context, account: Account) -> None:
         row, free = sites.get(tx, account.site), capacity.its_turn(tx, account.id, ctx.clock())
     if row is None or row.drained:
         raise NotItsTurn(f"site {account.site}: takes no new accounts, and one was booked there",
-                         remedy=f"tenure site drain {account.site} --off, or give another site places")
+                         remedy=f"tenure site undrain {account.site}, or give another site places")
     if not free:
         raise NotItsTurn(f"site {account.site}: the place booked for account {account.id} is not free yet",
                          remedy="see what should be gone by now (tenure account list --stuck), or give a site more "

@@ -140,7 +140,7 @@ def test_a_drained_site_gets_no_account(tmp_path: Path) -> None:
     code = home.voucher()
     words = ("redeem", "--sender", "portal", *HOLDER, code)
     assert home(*words).code == 1
-    home("site", "drain", "rehearsal", "--off")
+    home("site", "undrain", "rehearsal")
     assert home(*words).code == 0
 
 

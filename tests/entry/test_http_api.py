@@ -16,6 +16,7 @@ from tests.entry.http_world import World
 DOCUMENT = hashlib.sha256(b"the signed paper").hexdigest()
 ACTS: dict[str, dict[str, Any]] = {
     "extend": {"ends_at": "2030-01-01T00:00:00Z"}, "fence": {}, "unfence": {}, "reclaim": {},
+    "notify": {"text_zh": "今晚维护", "text_en": "maintenance"},
     "convert": {"contract": "c-1", "offer": "trial", "ends_at": "open", "document": DOCUMENT}}
 
 

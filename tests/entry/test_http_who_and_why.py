@@ -115,6 +115,7 @@ CHANGES: dict[str, Act] = {
     "/v1/accounts/{account}/fence": acting("fence", "account.fenced"),
     "/v1/accounts/{account}/unfence": acting("unfence", "account.unfenced"),
     "/v1/accounts/{account}/reclaim": acting("reclaim", "account.reclaim_asked"),
+    "/v1/accounts/{account}/notify": acting("notify", "account.noticed", text_zh="今晚维护", text_en="maintenance"),
     "/v1/accounts/{account}/cancel": booked("cancel", "booking.cancelled"),
     "/v1/accounts/{account}/move": booked("move", "booking.moved"),
     "/v1/accounts/{account}/convert": acting("convert", "contract.asked", contract="c-1", offer="trial",

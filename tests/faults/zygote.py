@@ -18,7 +18,9 @@ from typing import Any
 from orchestrator.app import App
 from orchestrator.flows import bill, booking, export, metering, outages, rescue
 from orchestrator.flows.context import Context
+from orchestrator.flows.drain import drain
 from orchestrator.flows.effects import VARIABLE
+from orchestrator.flows.notice import Text, notify
 from orchestrator.flows.notify import Notifier
 from orchestrator.flows.resend import resend
 from orchestrator.flows.rounds import Rounds
@@ -101,6 +103,10 @@ def _act(ctx: Context, what: str) -> None:
             rescue.rescue(ctx, account, f"{kind} {key}")
         case ["export", account]:
             export.export(ctx, account, [], lambda piece: None, actor="test", why="tried")
+        case ["notice", account]:
+            notify(ctx, account, Text("维护", "maintenance"), actor="test", why="audit")
+        case ["drain", site]:
+            drain(ctx, site, True, actor="test")
         case ["move", account, at]:
             booking.move(ctx, account, datetime.fromisoformat(at), actor="test")
         case ["waive", account]:

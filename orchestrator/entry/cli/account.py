@@ -1,10 +1,11 @@
-"""`tenure account`: looking at accounts (算力账户). Acting on them is in `acting` and `converting`."""
+"""`tenure account`: looking at accounts (算力账户). Acting on them is in `acting`, `converting` and
+`noticing`."""
 
 from typing import Annotated, Any
 
 import typer
 
-from orchestrator.entry.cli import acting, chosen, converting, exporting, output, shown
+from orchestrator.entry.cli import acting, chosen, converting, exporting, noticing, output, shown
 from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, InState, OfSender, Stuck
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import STUCK, CommandError, Json, Why
@@ -13,6 +14,7 @@ app = typer.Typer(help="Accounts (算力账户): looking at them and acting on t
 acting.add_to(app)
 converting.add_to(app)
 exporting.add_to(app)
+noticing.add_to(app)
 
 Id = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 

@@ -108,12 +108,13 @@ def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:
     results = []
     with output.progress(what, len(records)) as progress:
         for record in records:
-            results.append(_one(ctx, record.id, act))
+            results.append(one(ctx, record.id, act))
             progress.step()
     _answer(what, how.json, results)
 
 
-def _one(ctx: "Context", id: str, act: Act) -> dict[str, Any]:
+def one(ctx: "Context", id: str, act: Act) -> dict[str, Any]:
+    """What came of it for one account, an error among it."""
     try:
         account = act(ctx, id)
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.entry.cli import host_key, output, shown
+from orchestrator.entry.cli import drain, host_key, output, shown
 from orchestrator.entry.cli.opening import actor, opened, site_named
 from orchestrator.entry.cli.output import CommandError, DryRun, Json, Why, Yes
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from providers.protocol import Finding, Site
 
 app = typer.Typer(help="Sites (站点): the hosts and clusters that accounts live on.")
+
+drain.add_to(app)
 
 Name = Annotated[str, typer.Argument(help="The site's name.")]
 As = Annotated[str | None, typer.Option("--as", help="Your own login there: root, or a user with sudo.")]
@@ -124,20 +126,6 @@ def remove(name: Name, user: As = None, identity: Identity = None, why: Why = ""
             _note(ctx, "site.removed", name, why, steps=len(said))
             ctx.sites.forget(name)
     output.answer(json, {"site": name, "dry_run": dry_run, "steps": said}, *(said or ["nothing to do"]))
-
-
-@app.command(epilog="Example: tenure site drain edge-1")
-def drain(name: Name, off: Annotated[bool, typer.Option("--off", help="New accounts again.")] = False,
-          why: Why = "", json: Json = False) -> None:
-    """Give a site no new accounts; those that are there live on."""
-    from orchestrator.store import journal, sites
-
-    with opened() as ctx, ctx.store.write() as tx:
-        site_named(tx, name)
-        sites.drain(tx, name, not off)
-        journal.write(tx, "site.drained" if not off else "site.undrained", name, actor(), why)
-    output.answer(json, {"site": name, "drained": not off},
-                  f"site {name} gets {'new accounts again' if off else 'no new accounts'}")
 
 
 def _note(ctx: "Context", action: str, name: str, why: str, steps: int | None = None) -> None:

@@ -11,17 +11,18 @@ from orchestrator.entry.http.auth import OPERATORS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
-from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, WhyIn, parse
+from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, NotifyIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
 from orchestrator.entry.http.signing import sign
 from orchestrator.flows import operate
 from orchestrator.flows.extend import extend
+from orchestrator.flows.notice import checked, notify
 
 _REFUSALS = refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)
 
 
 def routes(desk: Desk) -> APIRouter:
-    """The five actions."""
+    """The six actions."""
     router = APIRouter(prefix="/v1/accounts/{account}", tags=["accounts"])
     By = Annotated[Caller, Depends(caller(desk, OPERATORS))]
 
@@ -57,6 +58,13 @@ def routes(desk: Desk) -> APIRouter:
         want, record = parse(WhyIn, raw), await visible(desk, by, account)
         await desk.lanes.write(partial(operate.reclaim, desk.ctx, record.id, actor=by.actor, why=want.why))
         return await answer(by, account, 202)
+
+    @router.post(**door("notify", NotifyIn, "Tell its holder something: callback, mail, open terminals"))
+    async def notify_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(NotifyIn, raw), await visible(desk, by, account)
+        await desk.lanes.site(record.site, partial(notify, desk.ctx, record.id, checked(want.text_zh, want.text_en),
+                                                   actor=by.actor, why=want.why))
+        return await answer(by, account, 200)
 
     @router.post(**door("convert", ConvertIn, "Convert it in place to a rental contract", 202))
     async def convert_door(account: AccountPath, raw: RawBody, by: By) -> Response:

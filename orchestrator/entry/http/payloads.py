@@ -67,6 +67,7 @@ Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Words = Annotated[tuple[Word, ...], Field(strict=False, max_length=32)]
 Amount = Annotated[Decimal, BeforeValidator(_amount, json_schema_input_type=str)]
 Why = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Said = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Document = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256, in hex")]
 
 
@@ -171,6 +172,14 @@ class MoveIn(Body):
 class WhyIn(Body):
     """Why, for the journal: no names in it."""
 
+    why: Why = ""
+
+
+class NotifyIn(Body):
+    """What the holder is told, in both languages: no names in it."""
+
+    text_zh: Said
+    text_en: Said
     why: Why = ""
 
 
