@@ -1,70 +1,19 @@
 """A site's outage is made good once: a trial's end moves, within its limit; a contract's hours do not count."""
 
-from datetime import datetime, timedelta
-
-import pytest
+from datetime import timedelta
 
 from orchestrator.flows import extend, operate, outages
 from orchestrator.flows.claim import claim
-from orchestrator.flows.documents import Documents, read
 from orchestrator.flows.rounds import Rounds
-from orchestrator.flows.yaml_fields import BadDocument
 from orchestrator.lifecycle.account import State
-from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.outage import Outage, Outcome
+from orchestrator.lifecycle.outage import Outcome
 from orchestrator.store import outages as store
 from orchestrator.store import sites
-from orchestrator.store.outages import Credit
 from orchestrator.store.sites import Places
 from providers.memory import meters
 from tests.flows import scheme
+from tests.flows.credited import HOUR, MINUTE, credits, moved, noted, outcomes, settle, tell, told, trial
 from tests.flows.town import START, Town, public_key
-
-HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
-
-
-def trial(town: Town, limit: timedelta = 24 * HOUR, hours: str = "24") -> str:
-    """A usable account of a programme that makes good outages up to the limit."""
-    programme = scheme.programme("nanjing-trial", outage_credit=limit, cap=scheme.programme("nanjing-trial").pool)
-    scheme.apply(town, programme)
-    id = scheme.redeem(town, programme, hours).account
-    town.work()
-    assert town.account(id).state is State.ACTIVE
-    return id
-
-
-def told(town: Town, since: float, until: float) -> Outage:
-    """An operator tells of an outage, in hours after START."""
-    return tell(town, "north", START + since * HOUR, START + until * HOUR)
-
-
-def tell(town: Town, site: str, since: datetime, until: datetime) -> Outage:
-    made = outages.told(town.ctx, site, since, until, actor="test", why="power")
-    outages.add(town.ctx, made)
-    return made
-
-
-def settle(town: Town) -> None:
-    outages.settle(town.ctx, "north")
-
-
-def credits(town: Town, id: str) -> list[Credit]:
-    with town.store.read() as tx:
-        return store.credits_of(tx, id)
-
-
-def outcomes(town: Town, id: str) -> list[tuple[Outcome, int]]:
-    return [(one.outcome, one.seconds) for one in credits(town, id)]
-
-
-def moved(town: Town, id: str) -> timedelta:
-    """By how much its end was moved, here and at its site alike."""
-    account, tenancy = town.account(id), town.tenancy(id)
-    assert account.ends_at is not None
-    assert account.starts_at is not None
-    assert tenancy is not None
-    assert tenancy.end == account.ends_at.timestamp()
-    return account.ends_at - account.starts_at - town.offer.duration
 
 
 def test_a_trials_end_moves_by_what_it_lost(town: Town) -> None:
@@ -89,13 +38,8 @@ def test_an_outage_of_which_the_site_tells_itself_is_made_good_in_a_round(town: 
     rounds.tick()
     assert rounds.idle(30)
     assert moved(town, id) == 2 * HOUR
-    assert credits(town, id)[0].outage == store_list(town)[0].id
-    assert store_list(town)[0].said_by == "site:north"
-
-
-def store_list(town: Town) -> list[Outage]:
-    with town.store.read() as tx:
-        return store.list_(tx)
+    assert credits(town, id)[0].outage == noted(town)[0].id
+    assert noted(town)[0].said_by == "site:north"
 
 
 def test_twice_is_once(town: Town) -> None:
@@ -105,7 +49,7 @@ def test_twice_is_once(town: Town) -> None:
     for _ in range(2):
         told(town, 1, 2)
         settle(town)
-    assert (moved(town, id), len(credits(town, id)), len(store_list(town))) == (HOUR, 1, 1)
+    assert (moved(town, id), len(credits(town, id)), len(noted(town))) == (HOUR, 1, 1)
 
 
 def test_the_part_that_two_outages_share_is_made_good_once(town: Town) -> None:
@@ -127,29 +71,6 @@ def test_only_what_the_lease_lost_is_made_good(town: Town) -> None:
     told(town, 0, 2)
     settle(town)
     assert moved(town, id) == HOUR
-
-
-@pytest.mark.parametrize(("limit", "expected"), [
-    (2 * HOUR, (Outcome.EXTENDED, 7200)), (2 * HOUR - SECOND, (Outcome.LIMITED, 7199)),
-    (SECOND, (Outcome.LIMITED, 1)), (timedelta(), (Outcome.NO_CREDIT, 0))])
-def test_the_limits_edges(town: Town, limit: timedelta, expected: tuple[Outcome, int]) -> None:
-    """Two hours lost: the limit itself, one second less, one second, none."""
-    id = trial(town, limit)
-    town.advance(3 * HOUR)
-    told(town, 0, 2)
-    settle(town)
-    assert (outcomes(town, id), moved(town, id)) == ([expected], expected[1] * SECOND)
-
-
-def test_the_limit_is_for_all_outages_together(town: Town) -> None:
-    """What the first has left is the second's, and the third gets nothing."""
-    id = trial(town, 90 * MINUTE)
-    town.advance(6 * HOUR)
-    for hour in (0, 2, 4):
-        told(town, hour, hour + 1)
-    settle(town)
-    assert sorted(outcomes(town, id)) == [(Outcome.EXTENDED, 3600), (Outcome.LIMIT_USED, 0), (Outcome.LIMITED, 1800)]
-    assert moved(town, id) == 90 * MINUTE
 
 
 def test_an_account_of_no_programme_gets_none(town: Town) -> None:
@@ -275,7 +196,7 @@ def test_accounts_of_other_sites_and_times_are_not_concerned(two: Town) -> None:
     for site in ("north", "south"):
         outages.settle(two.ctx, site)
     assert outcomes(two, id) == []
-    assert all(one.settled_at is not None for one in store_list(two))
+    assert all(one.settled_at is not None for one in noted(two))
 
 
 def test_an_extension_by_hand_and_a_credit_add_up(town: Town) -> None:
@@ -286,39 +207,3 @@ def test_an_extension_by_hand_and_a_credit_add_up(town: Town) -> None:
     told(town, 1, 2)
     settle(town)
     assert moved(town, id) == 2 * HOUR
-
-
-@pytest.mark.parametrize(("since", "until"), [(2, 1), (1, 1), (2, 4), (-91 * 24, 0)])
-def test_what_is_no_outage_is_refused(town: Town, since: float, until: float) -> None:
-    """Without a length, not over, longer than a site remembers."""
-    town.advance(3 * HOUR)
-    with pytest.raises(RuleError) as refused:
-        told(town, since, until)
-    assert refused.value.code == "bad_span"
-
-
-def test_an_outage_of_an_unknown_site_is_refused(town: Town) -> None:
-    """By its name."""
-    with pytest.raises(RuleError, match="no site 'west'"):
-        tell(town, "west", START - HOUR, START)
-
-
-PROGRAMME = "programmes:\n  - {{name: p, benefit: {benefit}, offer: o, hours: 24, outage_credit: {credit}}}\n"
-
-
-def parsed(credit: str, benefit: str = "trial") -> Documents:
-    return read(PROGRAMME.format(credit=credit, benefit=benefit), "p.yaml", ["memory"], START)
-
-
-def test_a_programme_says_how_much_it_makes_good() -> None:
-    """In its file; left out, nothing."""
-    assert parsed("36h").programmes[0].outage_credit == 36 * HOUR
-    assert read(PROGRAMME.replace(", outage_credit: {credit}", "").format(benefit="trial"), "p.yaml", ["memory"],
-                START).programmes[0].outage_credit == timedelta()
-
-
-@pytest.mark.parametrize("credit", ["much", "-1h", "400d"])
-def test_a_programmes_mistake_has_its_place(credit: str) -> None:
-    """File, line and field."""
-    with pytest.raises(BadDocument, match=r"p.yaml:2: programmes\[0\].outage_credit"):
-        parsed(credit)
