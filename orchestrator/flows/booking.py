@@ -102,7 +102,8 @@ def _cancel(ctx: Context, tx: Tx, account_id: str, actor: str, why: str) -> Acco
 
 
 def move(ctx: Context, account_id: str, begins_at: datetime, *, actor: str, why: str = "") -> Account:
-    """Another beginning, at its site or at another one; the same again is the same answer.
+    """Another beginning, at its site or at another one; the same again is the same answer, unless its site is drained:
+    then it is kept at another one.
 
     RuleError: not_found, not_booked, too_late (preparing has begun), bad_begin, begin_fixed, no_capacity (it stays what
     it was). Busy when a worker has it at this moment.
@@ -118,14 +119,14 @@ def move(ctx: Context, account_id: str, begins_at: datetime, *, actor: str, why:
 def _move(ctx: Context, tx: Tx, account_id: str, begins_at: datetime, actor: str, why: str) -> Account:
     now = ctx.clock()
     known = _booked(tx, account_id)
-    if known.begins_at == begins_at and known.state is State.REQUESTED:
+    among = sorted(placement.candidates(tx, known.offer, ahead=True), key=lambda name: name != known.site)
+    if known.begins_at == begins_at and known.site in among and known.state is State.REQUESTED:
         return known
     if known.state is not State.REQUESTED:
         raise RuleError("too_late", f"account {account_id} is {known.state}: only a booking that is not being prepared "
                                     "can be moved")
     entitlement.movable(tx, account_id, begins_at, now)
     claimed = _claimed(ctx, tx, known, now)
-    among = sorted(placement.candidates(tx, known.offer, ahead=True), key=lambda name: name != known.site)
     taken = placement.take(tx, capacity.move, account_id, known.offer, among, begins_at, now)
     if taken is None:
         raise NoPlace(known.offer, begins_at)

@@ -6,7 +6,7 @@ from orchestrator.flows import booking
 from orchestrator.flows.durable import work
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
-from orchestrator.store import accounts
+from orchestrator.store import accounts, sites
 from orchestrator.store.sites import Places
 from tests.flows import scheme
 from tests.flows.booked import DAY, HOUR, MONDAY, SECOND, begun, book, code, free, places
@@ -89,6 +89,15 @@ def test_a_booking_moves_to_another_site_that_has_room(two: Town) -> None:
     id = book(two, MONDAY + 30 * DAY)
     assert two.account(id).site == "north"
     assert booking.move(two.ctx, id, MONDAY, actor="test").site == "south"
+
+
+def test_a_booking_at_a_drained_site_moves_at_the_same_time(two: Town) -> None:
+    """Where its site takes nobody any more, the same beginning is kept at another one."""
+    id = book(two)
+    with two.store.write() as tx:
+        sites.drain(tx, "north", True)
+    account = booking.move(two.ctx, id, MONDAY, actor="test")
+    assert (account.site, account.begins_at, free(two, MONDAY, "north")) == ("south", MONDAY, 1000)
 
 
 def test_what_is_being_prepared_is_not_moved(town: Town) -> None:
