@@ -53,14 +53,14 @@ class Notifier:
                 log.warning("messages wait, the database does not answer: %s", error)
             stop.wait(poll.total_seconds())
 
-    def tick(self, now: datetime) -> int:
+    def tick(self, now: datetime, most: int = AT_ONCE) -> int:
         """Hand out what is due; answers how many messages that were."""
         with self._ctx.store.read() as tx:
             wake = outbox.next_wake(tx)
         if wake is None or wake > now:
             return 0
         messages = commit("notify.claim", self._ctx.store, lambda tx: outbox.claim_due(
-            tx, now, self._ctx.worker, AT_ONCE, LEASE, PER_LANE))
+            tx, now, self._ctx.worker, min(most, AT_ONCE), LEASE, PER_LANE))
         grouped: dict[Lane, list[Message]] = {}
         for message in messages:
             grouped.setdefault(Lane(message.channel, message.sender), []).append(message)
@@ -106,6 +106,15 @@ class Notifier:
         if messages:
             until = self._ctx.clock() + SHORTEST_PAUSE
             commit("notify.save", self._ctx.store, lambda tx: _put_off(tx, messages, until))
+
+
+def deliver_due(ctx: Context, most: int) -> int:
+    """Try all that is due at this moment, at most `most`; answers how many that were. For where no worker runs."""
+    notifier, now, tried = Notifier(ctx), ctx.clock(), 0
+    while tried < most and (taken := notifier.tick(now, most - tried)):
+        tried += taken
+        notifier.idle()
+    return tried
 
 
 def _put_off(tx: Tx, messages: Sequence[Message], until: datetime) -> None:

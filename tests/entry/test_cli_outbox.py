@@ -146,3 +146,11 @@ def test_a_sender_can_decline_mail_for_its_holders(home: Home) -> None:
     assert home("outbox", "list", "--channel", "mail").err == "no messages\n"
     assert home("sender", "mail", "portal", "on").code == 0
     assert home("sender", "mail", "portal", "perhaps").code == 2
+
+
+def test_without_a_worker_what_is_due_is_sent_by_hand(home: Home, post: PostOffice) -> None:
+    """For cron; a second time there is nothing left."""
+    home.redeemed()
+    assert home("outbox", "send", "--json").json == {"tried": 2}
+    assert home("outbox", "send").out.startswith("0 messages tried")
+    assert post.box.to == ["lab@example.edu.cn"]

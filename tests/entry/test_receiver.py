@@ -1,7 +1,9 @@
 """Every callback of whole lives, at a receiver that is not ours: Node, with the specification's own library."""
 
 import http.client
+import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,10 +14,12 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from orchestrator.flows.callbacks import facts
 from orchestrator.flows.notify import Notifier
 from orchestrator.flows.tell import MAILED
+from orchestrator.flows.webhook import body_of
 from orchestrator.settings import Callbacks
-from orchestrator.store import outbox, senders
+from orchestrator.store import accounts, outbox, senders
 from tests.entry.node_project import node
 from tests.flows import life
 from tests.flows import town as towns
@@ -23,6 +27,7 @@ from tests.flows.town import Town
 
 __all__ = ["node"]
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "integrators.md"
 EVENTS = MAILED | {"account.converted"}
 
 
@@ -103,3 +108,18 @@ def test_a_changed_byte_is_refused_by_the_receiver(town: Town, receiver: Receive
                receiver.post(body.encode(), headers | {"webhook-id": "msg_2"})]
     assert answers == [204, 401, 401]
     assert receiver.stopped() == [["account.usable", "a234567890"]]
+
+
+def test_the_guide_has_every_event_with_its_fields(town: Town) -> None:
+    """Whatever is in a callback stands in the table."""
+    life.everything(town, lambda: None)
+    with town.store.read() as tx:
+        rows = outbox.list_(tx, limit=1000)
+        common = set(facts(accounts.record(tx, rows[0].account).account))
+    table = {cells[1].strip(" `"): set(re.findall(r"`(\w+)`", cells[4]))
+             for line in GUIDE.read_text("utf-8").splitlines()
+             if line.startswith("| `") and len(cells := line.split("|")) == 6}
+    assert set(table) == EVENTS | {"sender.test"}
+    for row in rows:
+        fields = set(json.loads(body_of(town.ctx, row))["data"]) - common
+        assert fields <= table[row.type], row.type

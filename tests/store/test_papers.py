@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -136,3 +137,52 @@ def test_one_sender_does_not_take_all_deliveries(world: World) -> None:
         outbox.put(tx, other.id, "t", number(0), {}, at=NOW + HOUR)
         got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_lane=3)
     assert [message.sender for message in got] == [world.sender] * 3 + [other.id]
+
+
+def test_mail_and_callbacks_have_turns_of_their_own(world: World) -> None:
+    """Of one sender, too: a mail server that is away takes no callback's turn."""
+    with world.store.write() as tx:
+        for nth in range(9):
+            outbox.put(tx, world.sender, "t", number(0), {}, NOW + seconds(nth), outbox.MAIL)
+        outbox.put(tx, world.sender, "t", number(0), {}, NOW + HOUR)
+        got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_lane=3)
+    assert [message.channel for message in got] == ["mail"] * 3 + ["callback"]
+
+
+def test_a_message_is_sent_again_under_its_own_id(world: World) -> None:
+    """Due at once, tried for as long as a new one; what it was before is answered."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.usable", number(0), {}, NOW)
+        outbox.later(tx, id, None, "gone")
+        [before] = outbox.again(tx, [id, "msg_unknown"], NOW + HOUR)
+        [due] = outbox.claim_due(tx, NOW + HOUR, "w", 10, LEASE)
+    assert (before.state, before.error) == ("given up", "gone")
+    assert (due.id, due.state, due.since, due.error) == (id, "waiting", NOW + HOUR, None)
+
+
+def test_messages_of_one_instant_are_listed_in_their_order(world: World) -> None:
+    """The newest first."""
+    with world.store.write() as tx:
+        ids = [outbox.put(tx, world.sender, "t", number(0), {}, NOW) for _ in range(20)]
+        assert [message.id for message in outbox.list_(tx)] == ids[::-1]
+
+
+def test_messages_are_found_by_what_they_are(world: World) -> None:
+    """Channel, type, account, sender, state, id."""
+    with world.store.write() as tx:
+        first = outbox.put(tx, world.sender, "account.usable", number(0), {}, NOW, outbox.MAIL)
+        second = outbox.put(tx, world.sender, "account.fenced", number(1), {}, NOW)
+        third = outbox.put(tx, world.sender, "account.usable", number(1), {}, NOW)
+        outbox.sent(tx, second, NOW)
+        outbox.later(tx, third, None, "gone")
+
+        def found(**which: Any) -> list[str]:
+            return [message.id for message in outbox.find(tx, outbox.Filter(**which))][::-1]
+
+        assert found(channel="mail") == [first]
+        assert found(type="account.usable") == [first, third]
+        assert found(account=number(1)) == [second, third]
+        assert found(unsent=True) == [first, third]
+        assert found(given_up=True) == [third]
+        assert found(ids=[second], sender=world.sender) == [second]
+        assert found(sender="another") == []

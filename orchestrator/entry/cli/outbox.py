@@ -77,6 +77,18 @@ def resend(ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="N
                   f"{output.count(len(before), 'message')} to be sent again; a worker does it")
 
 
+@app.command(epilog="Example, for cron: * * * * *  tenure outbox send")
+def send(most: Annotated[int, typer.Option("--max", min=1, help="Try at most so many.")] = 1000, json: Json = False
+         ) -> None:
+    """Deliver what is due, now. Needs no server and no worker; safe beside one. It does only what is owed anyway."""
+    from orchestrator.flows.notify import deliver_due
+
+    with opened() as ctx, output.progress("delivering"):
+        tried = deliver_due(ctx, most)
+    output.answer(json, {"tried": tried}, f"{output.count(tried, 'message')} tried: tenure outbox list --unsent shows "
+                                          "what did not get through")
+
+
 def _filter(tx: "Tx", ids: list[str] | None, account: str | None, sender: str | None, channel: str | None,
             type: str | None, unsent: bool, given_up: bool) -> "Filter":
     from orchestrator.store.outbox import Filter

@@ -58,7 +58,7 @@ class Standing(Collector):
                  float(found.unfenced)),
                 ("tenure_fence_lag_seconds", "How long the oldest of those is past its end",
                  found.fence_lag.total_seconds()),
-                ("tenure_outbox_depth", "Callbacks not delivered yet", float(found.outbox)),
+                ("tenure_outbox_depth", "Callbacks and mails not delivered yet", float(found.outbox)),
                 ("tenure_outbox_lag_seconds", "How long the oldest of those has waited",
                  found.outbox_lag.total_seconds())):
             yield GaugeMetricFamily(name, what, value=value)
