@@ -120,7 +120,14 @@ def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: 
 def _terms(listed: Prices, offer: Offer, customer_class: str, ends_at: datetime, now: datetime) -> dict[str, Any]:
     if ends_at >= OPEN_END:
         return open_terms(listed.name, price.hourly(listed, offer, customer_class), now)
-    return terms_of(listed.name, price.quote(listed, offer, customer_class, ends_at - now), now)
+    return terms_of(listed.name, price.quote(listed, offer, customer_class, _length(ends_at - now)), now)
+
+
+def _length(given: timedelta) -> timedelta:
+    """"In 90 days" was said some moments ago: what is within a minute of whole hours is whole hours, so that a draft
+    for 90 days gets the discount and the price of 90 days."""
+    hours = round(given / timedelta(hours=1)) * timedelta(hours=1)
+    return hours if hours and abs(given - hours) < timedelta(minutes=1) else given
 
 
 def sign(ctx: Context, paper_id: str, digest: str, *, actor: str, why: str = "") -> Paper:

@@ -65,6 +65,16 @@ def test_the_price_is_base_less_class_less_term(town: Town) -> None:
     assert (paper.terms["base"], paper.price, paper.terms["floored"]) == ("10800.00", Decimal("5643.00"), False)
 
 
+def test_ninety_days_are_ninety_days_though_said_moments_ago(town: Town) -> None:
+    """The discount of 90 days and the price of 2,160 hours; two minutes less are less."""
+    account, wanted = priced(town), town.clock.at + 90 * DAY
+    town.advance(timedelta(seconds=1.3))
+    paper = contract.draft(town.ctx, account, "B", wanted, actor="test")
+    assert (paper.terms["base"], paper.price, paper.ends_at) == ("10800.00", Decimal("5643.00"), wanted)
+    town.advance(timedelta(minutes=2))
+    assert contract.draft(town.ctx, account, "B", wanted, actor="test").price > Decimal("5900.00")
+
+
 def test_class_and_term_together_stop_at_30_percent(town: Town) -> None:
     """65 % and 15 % off would be 29.75 %."""
     paper = drafted(town, priced(town), days=365, customer="D")
