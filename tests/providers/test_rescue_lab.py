@@ -217,8 +217,10 @@ def test_it_closes_by_itself(lab: Lab, lab_client: Client) -> None:
     """At its time the open session ends and nobody comes in any more; nobody asked the site to."""
     with ended(lab, lab_client, fetch_for=0) as one:
         over_at = allow(one, 3)
+        idle = subprocess.Popen(one.ssh("-N"), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with Session(one) as session:
             assert session.over() >= over_at
+        idle.wait(20)
         until(lambda: not readers(one), "the readers to go")
         assert sftp(one, "ls").returncode != 0
         assert Path(str(one.facts["access"]["principals"])).read_text() == ""

@@ -164,7 +164,8 @@ class Reaper:
         tree = cgroups.tree()
         for account in list(self.cut):
             tops = tree.tops(cgroups.path(self.config, account))[:1]
-            if processes.holders(cgroups.members(tops)) - cgroups.within(rescue.spared(self.config, [account])):
+            found = processes.holders(cgroups.members(tops))
+            if found and found - cgroups.within(rescue.spared(self.config, [account])):
                 self.cut.pop(account)
 
     def stop(self, signum: int, frame: FrameType | None) -> None:
