@@ -31,7 +31,7 @@ NAMES: frozenset[str] = frozenset({
     "reclaim.later",
     "convert.refresh", "convert.accept", "convert.refuse", "convert.arm", "convert.unfence",
     "convert.overtaken", "convert.armed", "convert.up", "convert.done", "convert.later",
-    "ask.convert", "ask.reclaim", "ask.hold",
+    "ask.convert", "ask.reclaim", "ask.hold", "ask.retry",
     "extend.claim", "extend.place", "extend.arm", "extend.save",
     "operator.claim", "operator.fence", "operator.unfence", "operator.save", "operator.release", "operator.notice",
     "sweep.claim", "sweep.renew", "sweep.give_back", "keep.seal", "keep.expire", "keep.key",

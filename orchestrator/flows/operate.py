@@ -1,4 +1,4 @@
-"""What operators do by hand to one account: fence, unfence, reclaim, hold. Direct calls: claim, site, save."""
+"""What operators do by hand to one account: fence, unfence, reclaim, retry, hold. Direct calls: claim, site, save."""
 
 import logging
 from collections.abc import Iterator
@@ -126,6 +126,25 @@ def _ask_reclaim(ctx: Context, tx: Tx, account_id: str, actor: str, why: str) ->
     asked = replace(account, reclaim_asked=True)
     journal.write(tx, "account.reclaim_asked", account_id, actor, why)
     return accounts.save(tx, asked, account)
+
+
+def retry(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Account:
+    """Try what is stuck again now, without waiting for its pause; the mark goes when it works. RuleError: not_found,
+    not_stuck."""
+    account = commit("ask.retry", ctx.store, lambda tx: _ask_retry(tx, account_id, actor, why))
+    ctx.wake.set()
+    return account
+
+
+def _ask_retry(tx: Tx, account_id: str, actor: str, why: str) -> Account:
+    account = accounts.get(tx, account_id, lock=True)
+    if account is None:
+        raise RuleError("not_found", f"there is no account {account_id!r}")
+    stuck = accounts.record(tx, account_id).stuck
+    if stuck is None:
+        raise RuleError("not_stuck", f"nothing is stuck about account {account_id}")
+    journal.write(tx, "account.retry_asked", account_id, actor, why, failed=stuck.what, times=stuck.count)
+    return accounts.save(tx, account, account)
 
 
 def hold(ctx: Context, on: bool, *, account: str | None = None, site: str | None = None, actor: str,

@@ -1,8 +1,9 @@
 """The scheduled teardown job: fences what is due, reclaims what is past grace, with no server or worker running."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -20,6 +21,7 @@ REAPED = frozenset({Owed.FENCE, Owed.WARN, Owed.RECLAIM})
 PAGE = 500
 PATIENCE = timedelta(minutes=30)
 """How long one run may take; what is left is the next run's."""
+SITES_AT_ONCE, SIZES_AT_ONCE = 16, 8
 
 What = Literal["warn", "fence", "keep", "delete"]
 
@@ -53,13 +55,12 @@ class Reaped:
 
 def plan(ctx: Context, at: datetime, most: int | None = None, measure: bool = True) -> list[Planned]:
     """A rehearsal of `reap` at that time; changes nothing. Sizes are asked of the sites that answer."""
-    found: list[Planned] = []
-    sizes = _Sizes(ctx, measure)
-    for record in _live(ctx):
-        found += _planned(record.account, at, sizes)
+    found = [one for record in _live(ctx) for one in _planned(record.account, at)]
     acts = sorted((one for one in found if one.what != "keep"), key=lambda one: (one.at, one.account))
     kept = [one for one in found if one.what == "keep"]
-    return (acts if most is None else acts[:most]) + kept
+    shown = (acts if most is None else acts[:most]) + kept
+    sizes = _sizes(ctx, shown) if measure else {}
+    return [replace(one, stored=sizes.get(one.account)) if one.what == "delete" else one for one in shown]
 
 
 def reap(ctx: Context, most: int | None = None) -> Reaped:
@@ -114,29 +115,36 @@ def _live(ctx: Context) -> Iterator[AccountRecord]:
         after = page[-1].id
 
 
-class _Sizes:
-    """What accounts store, asked of their sites; a site that failed once is not asked again."""
-
-    def __init__(self, ctx: Context, measure: bool) -> None:
-        self._ctx = ctx
-        self._measure = measure
-        self._silent: set[str] = set()
-
-    def of(self, account: Account) -> int | None:
-        if not self._measure or account.site in self._silent:
-            return None
-        stored = tried("stored", lambda: self._ctx.sites.get(account.site).stored(account.id))
-        if isinstance(stored, Trouble):
-            self._silent.add(account.site)
-            return None
-        return stored
+def _sizes(ctx: Context, shown: Iterable[Planned]) -> dict[str, int]:
+    """What accounts that would be deleted store, asked of their sites: all sites at once, each several at a time."""
+    by_site: dict[str, list[str]] = {}
+    for one in shown:
+        if one.what == "delete":
+            by_site.setdefault(one.site, []).append(one.account)
+    if not by_site:
+        return {}
+    with ThreadPoolExecutor(min(SITES_AT_ONCE, len(by_site)), "sizes") as pool:
+        found = pool.map(lambda site: _sizes_at(ctx, site, by_site[site]), by_site)
+        return {account: size for some in found for account, size in some.items()}
 
 
-def _planned(account: Account, at: datetime, sizes: _Sizes) -> list[Planned]:
-    steps = _steps(account, at)
-    stored = sizes.of(account) if any(what == "delete" for what, _, _ in steps) else None
+def _sizes_at(ctx: Context, site: str, ids: Sequence[str]) -> dict[str, int]:
+    """A site that does not answer for the first account is not asked for the others."""
+    def ask(id: str) -> int | None:
+        stored = tried("stored", lambda: ctx.sites.get(site).stored(id))
+        return None if isinstance(stored, Trouble) else stored
+
+    found = {ids[0]: ask(ids[0])}
+    if found[ids[0]] is None:
+        return {}
+    with ThreadPoolExecutor(SIZES_AT_ONCE, f"sizes-{site}") as pool:
+        found |= dict(zip(ids[1:], pool.map(ask, ids[1:]), strict=True))
+    return {id: stored for id, stored in found.items() if stored is not None}
+
+
+def _planned(account: Account, at: datetime) -> list[Planned]:
     return [Planned(account.id, account.site, account.offer.name, account.state, what, when, why,
-                    account.offer.storage, stored) for what, when, why in steps]
+                    account.offer.storage) for what, when, why in _steps(account, at)]
 
 
 def _steps(account: Account, at: datetime) -> list[tuple[What, datetime, str]]:

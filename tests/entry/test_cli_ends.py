@@ -139,3 +139,9 @@ def test_the_journal_says_who_did_it_by_number(tmp_path: Path) -> None:
     said = made(tmp_path)("journal", "list", "--json").json
     assert {one["actor"].partition(":")[0] for one in said} == {"cli"}
     assert datetime.fromisoformat(said[0]["at"]).utcoffset() is not None
+
+
+def test_a_rehearsal_of_the_past_is_refused(tmp_path: Path) -> None:
+    """What was due then is due now, and said by --dry-run."""
+    said = made(tmp_path)("reap", "--at", "2026-01-01")
+    assert (said.code, "is past" in said.err) == (2, True)

@@ -13,7 +13,8 @@ import typer
 
 from orchestrator.app import App
 from orchestrator.entry.cli.main import app
-from orchestrator.store import sessions
+from orchestrator.flows.trouble import Trouble, mark
+from orchestrator.store import accounts, sessions
 from tests.entry.cli_home import HOLDER, Home, made
 from tests.entry.test_cli_ends import stray
 
@@ -83,6 +84,7 @@ CHANGES: dict[str, tuple[Words, str]] = {
     "account fence": (lambda ready: (ready.account,), "account.fenced"),
     "account unfence": (lambda ready: (ready.fenced,), "account.unfenced"),
     "account export": (lambda ready: (ready.fenced, "--to", ready.home.write("x", "") + ".tar"), "account.exported"),
+    "account retry": (lambda ready: (stuck(ready),), "account.retry_asked"),
     "account notify": (lambda ready: (ready.account, "--text-zh", "今晚维护", "--text-en", "maintenance"),
                        "account.noticed"),
     "account reclaim": (lambda ready: (ready.account, "--yes"), "account.reclaim_asked"),
@@ -142,6 +144,14 @@ def due(ready: Ready) -> tuple[str, ...]:
     """Something for `reap`."""
     assert ready.home("account", "reclaim", ready.account, "--yes").code == 0
     return ()
+
+
+def stuck(ready: Ready) -> str:
+    """An account that waits for its next try."""
+    with App.open(ready.home.folder) as opened, opened.ctx.store.write() as tx:
+        claimed = accounts.claim_one(tx, ready.account, opened.ctx.clock(), "test", timedelta(minutes=1))
+        mark(tx, claimed, Trouble("fence", "does not answer", "tenure"), opened.ctx.clock())
+    return ready.account
 
 
 def orphaned(ready: Ready) -> str:

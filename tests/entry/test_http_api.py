@@ -16,7 +16,7 @@ from tests.entry.http_world import World
 DOCUMENT = hashlib.sha256(b"the signed paper").hexdigest()
 ACTS: dict[str, dict[str, Any]] = {
     "extend": {"ends_at": "2030-01-01T00:00:00Z"}, "fence": {}, "unfence": {}, "reclaim": {},
-    "notify": {"text_zh": "今晚维护", "text_en": "maintenance"},
+    "retry": {}, "notify": {"text_zh": "今晚维护", "text_en": "maintenance"},
     "convert": {"contract": "c-1", "offer": "trial", "ends_at": "open", "document": DOCUMENT}}
 
 
@@ -249,17 +249,18 @@ def test_what_openapi_says_of_an_account_is_what_comes(tenure: World) -> None:
 
 def test_health_readiness_and_metrics(tenure: World) -> None:
     """Alive, ready, and counted by state."""
-    seen = [tenure.client.get(path) for path in ("/healthz", "/readyz", "/metrics")]
-    assert [one.status_code for one in seen] == [200, 200, 200]
-    assert 'tenure_accounts{state="ACTIVE"}' in seen[2].text
-    assert "tenure_outbox_depth" in seen[2].text
+    seen = [tenure.client.get(path) for path in ("/healthz", "/readyz", "/workz", "/metrics")]
+    assert [one.status_code for one in seen] == [200, 200, 200, 200]
+    assert 'tenure_accounts{state="ACTIVE"}' in seen[3].text
+    assert "tenure_outbox_depth" in seen[3].text
 
 
-def test_not_ready_when_nobody_takes_up_what_is_owed(tenure: World) -> None:
-    """A door without a worker says so."""
+def test_work_that_waits_is_said_and_turns_nobody_away(tenure: World) -> None:
+    """Without a worker the doors go on accepting; whoever asks for the work hears that it waits."""
     tenure.redeem(tenure.codes()[0], "waiting-1")
     tenure.clock.ahead = timedelta(minutes=2)
-    answer = tenure.client.get("/readyz")
+    answer = tenure.client.get("/workz")
     assert (answer.status_code, answer.json()["code"]) == (503, "work_waits")
+    assert tenure.client.get("/readyz").status_code == 200
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from orchestrator.entry.http import create_app
 from orchestrator.flows import contract as papers
-from orchestrator.store import journal, price_lists
+from orchestrator.flows.trouble import Trouble, mark
+from orchestrator.store import accounts, journal, price_lists
 from tests.entry.http_site import usable
 from tests.entry.http_world import World, public_key, world
 from tests.flows.scheme import example
@@ -46,6 +47,16 @@ def acting(act: str, action: str, **body: Any) -> Act:
                    f"token:{tenure.tokens['operator'].split('_')[1]}", WHY)
 
     return do
+
+
+def retried(tenure: World, event: str) -> Did:
+    """The same on an account that waits for its next try."""
+    account = tenure.redeem(tenure.codes()[0], event).json()["account"]
+    with tenure.ctx.store.write() as tx:
+        claimed = accounts.claim_one(tx, account, tenure.clock(), "test", timedelta(minutes=1))
+        mark(tx, claimed, Trouble("provision", "does not answer", "tenure"), tenure.clock())
+    return Did(tenure.act(f"/v1/accounts/{account}/retry", {"why": WHY}), "account.retry_asked",
+               f"token:{tenure.tokens['operator'].split('_')[1]}", WHY)
 
 
 def booked(act: str, action: str) -> Act:
@@ -116,6 +127,7 @@ CHANGES: dict[str, Act] = {
     "/v1/accounts/{account}/unfence": acting("unfence", "account.unfenced"),
     "/v1/accounts/{account}/reclaim": acting("reclaim", "account.reclaim_asked"),
     "/v1/accounts/{account}/notify": acting("notify", "account.noticed", text_zh="今晚维护", text_en="maintenance"),
+    "/v1/accounts/{account}/retry": retried,
     "/v1/accounts/{account}/cancel": booked("cancel", "booking.cancelled"),
     "/v1/accounts/{account}/move": booked("move", "booking.moved"),
     "/v1/accounts/{account}/convert": acting("convert", "contract.asked", contract="c-1", offer="trial",

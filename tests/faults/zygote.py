@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
-from orchestrator.flows import bill, booking, export, metering, outages, rescue
+from orchestrator.flows import bill, booking, export, metering, operate, outages, rescue
 from orchestrator.flows.context import Context
 from orchestrator.flows.drain import drain
 from orchestrator.flows.effects import VARIABLE
@@ -105,6 +105,8 @@ def _act(ctx: Context, what: str) -> None:
             export.export(ctx, account, [], lambda piece: None, actor="test", why="tried")
         case ["notice", account]:
             notify(ctx, account, Text("维护", "maintenance"), actor="test", why="audit")
+        case ["retry", account]:
+            operate.retry(ctx, account, actor="test")
         case ["drain", site]:
             drain(ctx, site, True, actor="test")
         case ["move", account, at]:

@@ -180,3 +180,25 @@ def test_an_unknown_account_is_not_found(town: Town) -> None:
         with pytest.raises(RuleError) as refused:
             act(town.ctx, "aaaaaaaaaa", actor="test")
         assert refused.value.code == "not_found"
+
+
+def test_what_is_stuck_is_tried_again_at_once(town: Town) -> None:
+    """Without waiting for its pause; once it works, the mark is gone."""
+    id = town.redeem().account
+    town.stacks.failing[id] = TryLater("pulumi: timed out", after=timedelta(minutes=4))
+    town.work()
+    town.stacks.failing.clear()
+    town.work()
+    assert town.record(id).stuck is not None
+    operate.retry(town.ctx, id, actor="cli:7", why="the disk was full")
+    town.work()
+    assert (town.account(id).state, town.record(id).stuck) == (State.ACTIVE, None)
+    assert "account.retry_asked" in town.journalled(id)
+
+
+def test_what_is_not_stuck_is_not_retried(town: Town) -> None:
+    """It would hide what is really waited for."""
+    id = town.active()
+    with pytest.raises(RuleError) as refused:
+        operate.retry(town.ctx, id, actor="test")
+    assert refused.value.code == "not_stuck"

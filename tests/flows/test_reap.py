@@ -3,6 +3,8 @@
 import threading
 from datetime import timedelta
 
+import pytest
+
 from orchestrator.flows import operate
 from orchestrator.flows.reap import Planned, plan, reap
 from orchestrator.lifecycle.account import State
@@ -140,3 +142,29 @@ def test_it_makes_no_accounts(town: Town) -> None:
     id = town.redeem().account
     reap(town.ctx)
     assert town.account(id).state is State.REQUESTED
+
+
+def test_sizes_are_asked_of_what_is_listed_and_of_a_dead_site_once(town: Town, monkeypatch: pytest.MonkeyPatch
+                                                                   ) -> None:
+    """Many at a time; a rehearsal of a few of them measures just those."""
+    ids = [town.active() for _ in range(12)]
+    asked = list[str]()
+    site = town.ctx.sites.get("north")
+    stored = site.stored
+
+    def counted(id: str) -> int:
+        asked.append(id)
+        return stored(id)
+
+    monkeypatch.setattr(site, "stored", counted)
+    later = town.clock.at + town.offer.duration + town.offer.grace
+    assert all(one.stored is not None for one in plan(town.ctx, later) if one.what == "delete")
+    assert sorted(asked) == sorted(ids)
+    asked.clear()
+    plan(town.ctx, later, most=12)
+    assert len(asked) < 12
+    with town.sites["north"].keeper.held() as world:
+        world.faults.dead = True
+    asked.clear()
+    assert all(one.stored is None for one in plan(town.ctx, later))
+    assert len(asked) == 1

@@ -1,4 +1,4 @@
-"""Acting on accounts: extend, fence, unfence, reclaim. Many are shown first, and each answers for itself."""
+"""Acting on accounts: extend, fence, unfence, reclaim, retry. Many are shown first, and each answers for itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: tenure account fence a2k4mzq7xw --why 'reported misuse'")(fence)
     app.command(epilog="Example: tenure account unfence a2k4mzq7xw")(unfence)
     app.command(epilog="Example: tenure account reclaim a2k4mzq7xw --yes")(reclaim)
+    app.command(epilog="Example: tenure account retry a2k4mzq7xw")(retry)
 
 
 def extend(ids: Ids = None, by: Annotated[str | None, typer.Option(help="By so much, from its present end.")] = None,
@@ -88,6 +89,16 @@ def reclaim(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state
             lambda ctx, id: reclaim_(ctx, id, actor=actor(), why=why))
         if not dry_run:
             output.note("a worker, or `tenure reap`, does it; what is held waits for `tenure hold … --off`")
+
+
+def retry(ids: Ids = None, site: AtSite = None, sender: OfSender = None, most: Most = 100, why: Why = "",
+          yes: Yes = False, dry_run: DryRun = False, json: Json = False) -> None:
+    """Try what is stuck again now: named accounts, or all that are stuck. A worker, or `tenure reap`, does it."""
+    with opened() as ctx:
+        from orchestrator.flows.operate import retry as retry_
+
+        run(ctx, "retry", Choice(ids, site, sender, stuck=not ids), How(most, yes, dry_run, json),
+            lambda ctx, id: retry_(ctx, id, actor=actor(), why=why))
 
 
 def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:

@@ -52,7 +52,10 @@ def reap(dry_run: DryRun = False,
 def _rehearse(ctx: "Context", at: str | None, most: int | None, json: bool) -> None:
     from orchestrator.flows.reap import plan
 
-    when = output.when(at, ctx.clock()) if at else ctx.clock()
+    now = ctx.clock()
+    when = output.when(at, now) if at else now
+    if when < now:
+        raise CommandError(f"--at {output.shown(when)} is past: what is due now is what --dry-run says", USAGE)
     with output.progress("rehearsing"):
         found = plan(ctx, when, most)
     if json:

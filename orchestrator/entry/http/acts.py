@@ -22,7 +22,7 @@ _REFUSALS = refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)
 
 
 def routes(desk: Desk) -> APIRouter:
-    """The six actions."""
+    """The seven actions."""
     router = APIRouter(prefix="/v1/accounts/{account}", tags=["accounts"])
     By = Annotated[Caller, Depends(caller(desk, OPERATORS))]
 
@@ -57,6 +57,12 @@ def routes(desk: Desk) -> APIRouter:
     async def reclaim_door(account: AccountPath, raw: RawBody, by: By) -> Response:
         want, record = parse(WhyIn, raw), await visible(desk, by, account)
         await desk.lanes.write(partial(operate.reclaim, desk.ctx, record.id, actor=by.actor, why=want.why))
+        return await answer(by, account, 202)
+
+    @router.post(**door("retry", WhyIn, "Try what is stuck again now", 202))
+    async def retry_door(account: AccountPath, raw: RawBody, by: By) -> Response:
+        want, record = parse(WhyIn, raw), await visible(desk, by, account)
+        await desk.lanes.write(partial(operate.retry, desk.ctx, record.id, actor=by.actor, why=want.why))
         return await answer(by, account, 202)
 
     @router.post(**door("notify", NotifyIn, "Tell its holder something: callback, mail, open terminals"))
