@@ -152,7 +152,7 @@ def test_sizes_are_asked_of_what_is_listed_and_of_a_dead_site_once(town: Town, m
     site = town.ctx.sites.get("north")
     stored = site.stored
 
-    def counted(id: str) -> int:
+    def counted(id: str) -> int | None:
         asked.append(id)
         return stored(id)
 
