@@ -112,3 +112,31 @@ def test_v1_bounds_socket_buffers(tmp_path: Path, below: str, memory: int, buffe
     knob.write_text("9223372036854771712")
     cgroups.One(tmp_path).limit("tenure/abcdefghij", spec.parse(sizes("abcdefghij", memory=memory)))
     assert knob.read_text() == str(buffers)
+
+
+def test_v2_meters_leave_the_file_cache_out(plain: Path) -> None:
+    """What the kernel would give back is nobody's use; CPU is in microseconds."""
+    top = plain / "tenure/abcdefghij"
+    (top / "memory.current").write_text("5000\n")
+    (top / "memory.stat").write_text("anon 1\nactive_file 9\ninactive_file 1200\n")
+    (top / "cpu.stat").write_text("usage_usec 77\nuser_usec 1\n")
+    seen = cgroups.Two(plain).counted("tenure/abcdefghij")
+    assert seen == cgroups.Counted(top.stat().st_ino, 77, 3800)
+
+
+def test_v1_meters_leave_the_file_cache_out(tmp_path: Path) -> None:
+    """The same from version 1's files, whose own rows are about the folder alone."""
+    cpu, memory = (tmp_path / name / "tenure/abcdefghij" for name in ("cpuacct", "memory"))
+    for folder in (cpu, memory):
+        folder.mkdir(parents=True)
+    (memory / "memory.usage_in_bytes").write_text("5000\n")
+    (memory / "memory.stat").write_text("inactive_file 1\ntotal_active_file 9\ntotal_inactive_file 1200\n")
+    (cpu / "cpuacct.usage").write_text("77999\n")
+    seen = cgroups.One(tmp_path).counted("tenure/abcdefghij")
+    assert seen == cgroups.Counted(cpu.stat().st_ino, 77, 3800)
+
+
+@pytest.mark.parametrize("kind", [cgroups.One, cgroups.Two])
+def test_without_folders_there_is_nothing_to_meter(tmp_path: Path, kind: type[cgroups.Tree]) -> None:
+    """An account that has no cgroup runs nothing."""
+    assert kind(tmp_path).counted("tenure/abcdefghij") is None  # type: ignore[call-arg]
