@@ -1,14 +1,17 @@
 """Signing in at a certified OpenID provider, as a browser does it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.entry.http import Limits
 from orchestrator.store import journal
+from tests.entry.cli_home import made
 from tests.entry.http_world import World, world
 from tests.entry.oidc_world import Browser, free_port, installed, provider, query_of, settings
 from tests.entry.test_http_sign_in import pages
@@ -118,3 +121,21 @@ def test_a_provider_that_is_down_is_said_and_tokens_still_work(city: City) -> No
         assert (answer.status_code, "use a token" in answer.text) == (503, True)
         signed = browser.submit(answer, token=city.tenure.tokens["operator"])
         assert signed.json()["role"] == "operator"
+
+
+def test_the_doctor_looks_at_the_provider(library: Path, tmp_path: Path) -> None:
+    """Its configuration, its keys, our secret's file; and says what is wrong with it."""
+    home, port = made(tmp_path), free_port()
+    (tmp_path / "secret").write_text("s")
+    (home.folder / "tenure.yaml").write_text(json.dumps({"oidc": {
+        "issuer": f"http://127.0.0.1:{port}", "client_id": "tenure", "roles": {"ops": "operator"},
+        "client_secret_file": str(tmp_path / "secret")}}))
+
+    def seen() -> dict[str, Any]:
+        return next(one for one in home("doctor", "--json").json if one["subject"] == "OpenID provider")
+
+    assert not seen()["ok"]
+    with provider(library, port) as issuer:
+        assert (seen()["ok"], seen()["seen"]) == (True, f"{issuer}, 1 keys")
+        (tmp_path / "secret").unlink()
+        assert "client_secret_file" in seen()["seen"]

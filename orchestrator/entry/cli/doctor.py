@@ -56,7 +56,7 @@ def _inside(ctx: "Context") -> "list[Finding]":
     from orchestrator.store import sites
     from providers.protocol import Finding
 
-    found = [_keyring(home()), _clock(ctx), _mail(ctx)]
+    found = [_keyring(home()), _clock(ctx), _mail(ctx), *_oidc(ctx)]
     with ctx.store.read() as tx:
         names = [row.name for row in sites.list_(tx)]
     found.append(Finding("sites", bool(names), f"{len(names)}", "tenure apply -f site.yaml"))
@@ -118,6 +118,21 @@ def _clock(ctx: "Context") -> "Finding":
     offset = 0.0 if ctx.store.is_sqlite and there <= after < there + 2 else there - (before + after) / 2
     return Finding("clock", abs(offset) <= MOST_SKEW, f"{datetime.now(UTC).isoformat(timespec='seconds')}, the "
                    f"database's {offset:+.3f} s off", "set the clocks of both machines (NTP)")
+
+
+def _oidc(ctx: "Context") -> "list[Finding]":
+    """Whether the OpenID provider can be asked, where one is set."""
+    from orchestrator.entry.http.oidc import OidcError, Provider
+    from providers.protocol import Finding
+
+    settings = ctx.settings.oidc
+    if not settings.issuer:
+        return []
+    try:
+        return [Finding("OpenID provider", True, Provider(settings, "", ctx.clock).look(), "")]
+    except OidcError as error:
+        return [Finding("OpenID provider", False, f"{settings.issuer}: {error}",
+                        "see `oidc` in tenure.yaml; tokens sign in meanwhile")]
 
 
 def _mail(ctx: "Context") -> "Finding":

@@ -83,6 +83,13 @@ class Provider:
         self._known: tuple[datetime, Discovery] | None = None
         self._keys: tuple[datetime, KeySet] | None = None
 
+    def look(self) -> str:
+        """What it is, once its configuration, its keys and our own secret were all had. ProviderAway."""
+        known = self._discovery()
+        keys = self._key_set(known)
+        self._secret()
+        return f"{known.issuer}, {len(keys.keys)} keys"
+
     def begin(self) -> tuple[str, Attempt]:
         """Where to send the browser, and what it must come back with. ProviderAway."""
         attempt = Attempt(*(secrets.token_urlsafe(32) for _ in range(3)))
