@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from providers.host.onsite import cgroups
 from tests.lab.accounts import Tenant, new_id, spec
 from tests.lab.client import Client
 from tests.lab.lab import Lab
@@ -114,3 +115,8 @@ class Session:
 
 def string(text: bytes) -> bytes:
     return struct.pack(">I", len(text)) + text
+
+
+def readers(tenant: Tenant) -> set[int]:
+    """Processes in the cgroup of those who fetch."""
+    return cgroups.within([f"{tenant.place.cgroup}/{tenant.id}/rescue"])

@@ -2,23 +2,18 @@
 
 import contextlib
 import os
-import signal
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab import program
 from tests.lab.accounts import Tenant
-from tests.lab.client import Answered, Client
-from tests.lab.independent import listing
+from tests.lab.client import Client
 from tests.lab.lab import Lab
-from tests.lab.shell import run, stop, until
-from tests.providers.holders import holder
-from tests.providers.rescues import Session, allow, end, ended, scp, sftp, string
+from tests.lab.shell import run, until
+from tests.providers.rescues import Session, ended, readers, scp, sftp, string
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +48,24 @@ def test_nothing_is_changed(over: Tenant, tmp_path: Path, line: str) -> None:
     (tmp_path / "here").write_text("new")
     before = seen(over)
     assert sftp(over, line.format(here=tmp_path / "here")).returncode != 0
+    assert seen(over) == before
+
+
+FLAGS = {"write": 0x2, "append": 0x6, "create": 0x8, "truncate": 0x10}
+
+
+@pytest.mark.parametrize(("kind", "body"), [
+    *((3, string(b"results/data") + struct.pack(">II", flag | 1, 0)) for flag in FLAGS.values()),
+    (9, string(b"results/data") + struct.pack(">III", 8, 0, 0)),
+    (200, string(b"posix-rename@openssh.com") + string(b"results/data") + string(b"x")),
+    (200, string(b"hardlink@openssh.com") + string(b"results/data") + string(b"x")),
+    (200, string(b"lsetstat@openssh.com") + string(b"results/data") + struct.pack(">III", 8, 0, 0)),
+], ids=[*FLAGS, "times", "posix-rename", "hardlink", "lsetstat"])
+def test_no_packet_of_the_protocol_writes(over: Tenant, kind: int, body: bytes) -> None:
+    """As another client would send them: answered with an error (a STATUS), and nothing has changed."""
+    before = seen(over)
+    with Session(over) as session:
+        assert session.ask(kind, struct.pack(">I", 1) + body) == 101
     assert seen(over) == before
 
 
@@ -168,13 +181,6 @@ def test_a_client_that_hangs_in_a_pipe_ends_with_its_connection(over: Tenant) ->
     until(lambda: not readers(over), "the session to end")
 
 
-def readers(tenant: Tenant) -> set[int]:
-    """Processes in the cgroup of those who fetch."""
-    from providers.host.onsite import cgroups
-
-    return cgroups.within([f"{tenant.place.cgroup}/{tenant.id}/rescue"])
-
-
 def test_what_reads_is_limited_and_cut_off(over: Tenant) -> None:
     """In the account's cgroup, sshd's own process of the login too; in a network of its own without an address."""
     with Session(over):
@@ -211,120 +217,3 @@ def test_a_fence_that_comes_again_spares_who_fetches(over: Tenant) -> None:
         seen = (over.place.run / "reaper").stat().st_mtime_ns
         until(lambda: (over.place.run / "reaper").stat().st_mtime_ns > seen + 2 * 10**9, "the reaper's next looks")
         assert session.alive()
-
-
-def test_it_closes_by_itself(lab: Lab, lab_client: Client) -> None:
-    """At its time the open session ends and nobody comes in any more; nobody asked the site to."""
-    with ended(lab, lab_client, fetch_for=0) as one:
-        over_at = allow(one, 3)
-        idle = subprocess.Popen(one.ssh("-N"), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with Session(one) as session:
-            assert session.over() >= over_at
-        idle.wait(20)
-        until(lambda: not readers(one), "the readers to go")
-        assert sftp(one, "ls").returncode != 0
-        assert Path(str(one.facts["access"]["principals"])).read_text() == ""
-
-
-def test_it_closes_without_a_reaper_too(lab: Lab, lab_client: Client) -> None:
-    """Whoever serves a session ends it, and sshd reads until when it may let anybody in."""
-    with ended(lab, lab_client, fetch_for=0) as one:
-        stop(lab.place, "reaper", signal.SIGKILL)
-        try:
-            allow(one, 3)
-            with Session(one) as session:
-                session.over()
-            assert sftp(one, "ls").returncode != 0
-        finally:
-            program.start_reaper(lab.place)
-
-
-def test_a_reboot_keeps_the_promise(lab: Lab, lab_client: Client, tmp_path: Path) -> None:
-    """The lease is on disk; afterwards files are fetched and nothing else."""
-    with ended(lab, lab_client) as one:
-        lab.reboot()
-        until(lambda: sftp(one, f"get results/data {tmp_path}/data").returncode == 0, "the site to be ready")
-        assert one.login("id").returncode == 77
-
-
-def left(tenant: Tenant, name: str, uid: int) -> list[str]:
-    """What an independent listing finds, but for the key that this test made for its holder."""
-    return [line for line in listing(tenant.place, name, uid) if str(tenant.place.path("keys")) not in line]
-
-
-def test_a_reclaim_ends_who_fetches(lab: Lab, lab_client: Client) -> None:
-    """Afterwards an independent listing is empty, with a session open when it began."""
-    with ended(lab, lab_client) as one:
-        with Session(one) as session:
-            uid, name = one.uid, one.id
-            for part in ("access", "containers", "network", "storage", "account"):
-                one.client.call("remove", part=part, spec=one.spec)
-            session.over()
-        one.clean()
-        assert left(one, name, uid) == []
-        with pytest.raises(Answered):
-            allow(one, 60)
-
-
-def test_a_clean_alone_ends_who_fetches(lab: Lab, lab_client: Client) -> None:
-    """As a reclaim does whose stack is gone already."""
-    with ended(lab, lab_client) as one:
-        with Session(one) as session:
-            one.generation += 1
-            one.client.call("clean", batch=[[one.id, one.generation]])
-            session.over()
-        assert left(one, one.id, one.uid) == []
-
-
-def test_a_contract_ends_who_fetches_and_the_account_goes_on(lab: Lab, lab_client: Client) -> None:
-    """The session ends, the new end stands, and the old one opens nothing."""
-    with ended(lab, lab_client) as one:
-        with Session(one) as session:
-            one.generation += 1
-            answer = one.client.call("unfence", account=one.id, end=time.time() + 300, generation=one.generation)
-            assert "armed" in answer
-            session.over()
-        assert sftp(one, "ls").returncode != 0
-        one.client.call("principal", account=one.id, principal=one.id, expires=time.time() + 300)
-        assert one.login("cat results/data").stdout == "kept\n"
-
-
-def test_an_operators_fence_opens_nothing_and_closes_what_is_open(lab: Lab, lab_client: Client) -> None:
-    """Who was fenced by an operator gets their files from the operator, also after the end."""
-    with holder(lab, lab_client) as one:
-        one.fence("operator")
-        with pytest.raises(Answered, match="operator"):
-            allow(one, 60)
-    with ended(lab, lab_client) as one:
-        with Session(one) as session:
-            one.fence("operator")
-            session.over()
-        assert sftp(one, "ls").returncode != 0
-
-
-def test_before_the_end_and_past_grace_nothing_is_allowed(lab: Lab, lab_client: Client) -> None:
-    """In use, and too late: each refused with its reason."""
-    with holder(lab, lab_client) as one:
-        with pytest.raises(Answered, match="in use"):
-            allow(one, 60)
-        end(one)
-        with pytest.raises(Answered, match="grace"):
-            allow(one, -1)
-
-
-def test_the_end_and_the_door_may_come_together(lab: Lab, lab_client: Client) -> None:
-    """Asked before the reaper has looked, the site fences first."""
-    with holder(lab, lab_client) as one:
-        one.generation += 1
-        one.client.call("arm", account=one.id, end=time.time() + 0.01, generation=one.generation)
-        until(lambda: _allowed(one), "the door")
-        # who connects while the reaper still ends the account may have to connect again
-        until(lambda: one.login("id").returncode == 77, "the gate")
-
-
-def _allowed(one: Tenant) -> bool:
-    try:
-        allow(one, 60)
-    except Answered:
-        return False
-    return True

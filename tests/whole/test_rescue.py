@@ -81,6 +81,20 @@ def test_a_contract_goes_on_from_an_open_rescue(world: World, tenancy: Callable[
     assert mine.holder.ssh("cat data").stdout == b"kept\n"
 
 
+def test_a_reclaim_ends_an_open_rescue(world: World, tenancy: Callable[..., Tenancy]) -> None:
+    """An operator does not wait for grace: the session ends, and nothing is left."""
+    mine = tenancy("graceful")
+    uid = probes.uid_of(mine.id)
+    world.tenure.wait(mine.id, {"FENCED"}, world.token, within=30)
+    claimed(world, mine)
+    session = mine.holder.start("-s", "sftp")
+    until("the session is there", lambda: True if probes.alive(uid, mine.id) else None, within=20)
+    world.tenure.cli("account", "reclaim", mine.id, "--yes")
+    world.tenure.wait(mine.id, {"RECLAIMED"}, world.token, within=90)
+    until("the session ends", lambda: True if session.poll() is not None else None, within=20)
+    assert [line for line in listing(world.place, mine.id, uid) if str(mine.holder.folder) not in line] == []
+
+
 def test_an_operator_exports_under_a_hold(world: World, tenancy: Callable[..., Tenancy], tmp_path: Path) -> None:
     """Past grace, held: a file, and the same through a pipe into tar."""
     mine = tenancy("brief")
