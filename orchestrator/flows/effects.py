@@ -39,7 +39,7 @@ NAMES: frozenset[str] = frozenset({
     "mail.send", "outbox.resend",
     "notice.tell", "notice.show", "drain.set",
     "orphans.fence", "orphans.clean", "orphans.journal",
-    "bill.close",
+    "bill.close", "stretch.claim",
     "apply.commit",
     "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass",
     "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",

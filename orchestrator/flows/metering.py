@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.flows import in_kind
 from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
@@ -94,6 +95,7 @@ def _ask(ctx: Context, site: Site, account: Account) -> list[Measured]:
 def keep(ctx: Context, tx: Tx, account: Account, intervals: Sequence[Measured]) -> None:
     """Keep a reading. Where the site says less than it has said before, that is written down and changes nothing."""
     lower = usage.put(tx, account.id, intervals, ctx.clock())
+    in_kind.count(ctx, tx, account)
     if lower:
         first = lower[0]
         journal.write(tx, "usage.lower", account.id, f"site:{account.site}", hours=len(lower), meter=first.meter,

@@ -68,7 +68,8 @@ def _gives(fields: Fields, benefit: Benefit) -> dict[str, Any]:
             return _range(fields, "yuan", _yuan)
         case Benefit.IN_KIND:
             return {"offer": fields.need("offer", name), "resource": fields.need("resource", text),
-                    **_range(fields, "hours", _hours)}
+                    **_range(fields, "hours", _hours),
+                    "use_within": fields.take("use_within", span(1, MAX_DURATION), None)}
         case _:
             return {"offer": fields.need("offer", name), **_range(fields, "hours", _whole_hours),
                     "offered_weekly": fields.take("offered_weekly", _hours, None)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from orchestrator.flows import looks, metering, outages
+from orchestrator.flows import in_kind, looks, metering, outages
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.lanes import Lanes
@@ -71,8 +71,10 @@ class Rounds:
             seen = looks.look(self._ctx, site)
         elif what == OUTAGES:
             outages.swept(self._ctx, site)
-        elif metering.read_site(self._ctx, site).down:
-            pause = min(SOON, pause)
+        else:
+            done = metering.read_site(self._ctx, site)
+            in_kind.stretch(self._ctx, done.read)
+            pause = min(SOON, pause) if done.down else pause
         at = self._ctx.clock() + pause
         commit("meter.done", self._ctx.store, partial(_done, seen=seen, site=site, what=what, at=at))
         return False

@@ -84,6 +84,9 @@ class Programme:
     book_ahead: timedelta = MOST_AHEAD
     """How far ahead a beginning may be chosen."""
 
+    use_within: timedelta | None = None
+    """Hours in kind end when the meter has used them up, at the latest so long after the account was ready; None: when
+    they could have been used up at the earliest."""
     outage_credit: timedelta = timedelta()
     """The most by which outages of its site move one account's end."""
 
@@ -156,6 +159,8 @@ def offer_under(programme: Programme, offer: Offer, amount: Decimal) -> Offer:
                                                 f"{programme.resource}")
         hours = amount / chips
     duration = timedelta(seconds=int(hours * 3600))
+    if programme.use_within is not None:
+        duration = min(duration, programme.use_within)
     warn = offer.warn_before if programme.warn_before is None else programme.warn_before
     grace = offer.grace if programme.grace is None else programme.grace
     whole = duration + (programme.claim_within or timedelta())

@@ -112,7 +112,7 @@ def from_json(plain: Mapping[str, Any]) -> Programme:
         "priority": tuple, "attestations": tuple, "holders": lambda kinds: tuple(HolderKind(kind) for kind in kinds),
         "starts": datetime.fromisoformat, "ends": datetime.fromisoformat, "valid_for": _span, "grace": _span,
         "claim_within": _span, "begins_at": datetime.fromisoformat, "book_ahead": _span, "pool": _limit, "cap": _limit,
-        "offered_weekly": Decimal, "outage_credit": _span,
+        "offered_weekly": Decimal, "use_within": _span, "outage_credit": _span,
         "warn_before": lambda spans: tuple(map(_span, spans))}
     return Programme(**{name: read[name](value) if name in read and value is not None else value
                         for name, value in plain.items()})

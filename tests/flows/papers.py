@@ -35,6 +35,7 @@ from orchestrator.store.errors import StoreError
 from orchestrator.store.ledger import Line
 from providers.protocol import SiteError, TryLater
 from stacks.events import Change
+from tests.flows.mortal import Died, Mortal
 from tests.flows.test_contract import priced
 from tests.flows.town import LARGER, OFFER, town
 
@@ -43,34 +44,6 @@ LEASE = timedelta(seconds=20)
 CASH = Decimal("100.00")
 LENGTHS = st.sampled_from([timedelta(seconds=30), timedelta(hours=3), timedelta(hours=11), timedelta(days=1),
                            timedelta(days=4), timedelta(days=20)])
-
-
-class Died(BaseException):
-    """The worker is no more: nothing of it runs after this."""
-
-
-class Mortal:
-    """A site or the stacks, as a worker sees them that dies before or after its n-th call to them."""
-
-    def __init__(self, of: Any, life: list[int]) -> None:
-        self._of, self._life = of, life
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._of, name)
-        return self._dying(found) if callable(found) else found
-
-    def _dying(self, act: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._step()
-            answer = act(*args, **kwargs)
-            self._step()
-            return answer
-        return call
-
-    def _step(self) -> None:
-        self._life[0] -= 1
-        if self._life[0] == 0:
-            raise Died
 
 
 class Contracts(RuleBasedStateMachine):

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.flows import bill, contract, subsidy
+from orchestrator.flows import bill, contract, in_kind, metering, subsidy
 from orchestrator.flows.subsidy import Payment
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Bill
@@ -38,9 +38,10 @@ WHO = st.integers(0, 1)
 LENGTHS = st.sampled_from([timedelta(minutes=5), timedelta(hours=2), timedelta(days=1), timedelta(days=9),
                            timedelta(days=33)])
 FEN = st.integers(1, 4000)
-SCHEMES = {
+SCHEMES: dict[str, dict[str, Any]] = {
     "nanjing-trial": {"pool": Limit(Period.WEEK, Decimal(150), 3), "cap": Limit(Period.WEEK, Decimal(96), 1)},
-    "guizhou-in-kind": {"pool": Limit(Period.EVER, Decimal(150)), "cap": Limit(Period.YEAR, Decimal(80), 2)},
+    "guizhou-in-kind": {"use_within": timedelta(days=30),
+                        "pool": Limit(Period.EVER, Decimal(150)), "cap": Limit(Period.YEAR, Decimal(80), 2)},
     "wuxi-cash": {"pool": Limit(Period.YEAR, Decimal("100.00")), "cap": Limit(Period.MONTH, Decimal("45.00"))},
     "yangzhou-subsidy": {"pool": Limit(Period.YEAR, Decimal("90.00")), "cap": Limit(Period.YEAR, Decimal("50.00"))},
 }
@@ -209,6 +210,18 @@ class Sums(RuleBasedStateMachine):
         assert known is not None or made.taken == min(made.price, had)
         self.closed[account, called] = made
 
+    @rule(nth=st.integers(0, 9), chips=st.integers(0, 4), hours=st.integers(1, 9))
+    def chips_run(self, nth: int, chips: int, hours: int) -> None:
+        """So many chips of one account, metered and, it may be, taken from its voucher in kind."""
+        active = [one.account for one in self.given if one.of.benefit is Benefit.IN_KIND
+                  and self._state(one.account) in (State.ACTIVE, State.CONTRACTED)]
+        if active:
+            with self.town.sites["north"].keeper.held() as world:
+                world.tenancies[active[nth % len(active)]].chips = {"ascend-910b": chips}
+            self.time_passes(timedelta(hours=hours))
+        done = metering.read_site(self.town.ctx, "north")
+        in_kind.stretch(self.town.ctx, done.read)
+
     @rule()
     def works(self) -> None:
         self.town.work()
@@ -250,6 +263,15 @@ class Sums(RuleBasedStateMachine):
             assert balance(self.town, bill.credit_of(account)) == self._cash(account) >= 0
             assert balance(self.town, f"billed/{account}/CNY") == sum((one.price for one in made), NONE)
             assert balance(self.town, f"due/{account}/CNY") == -sum((one.total for one in made), NONE)
+
+    @invariant()
+    def hours_in_kind_are_left_or_used(self) -> None:
+        """No more is used than the voucher was worth, and what is given back was never used."""
+        for one in self.given:
+            if one.of.benefit is Benefit.IN_KIND:
+                left, used = (balance(self.town, f"{what}/{one.account}/{one.of.unit}") for what in ("credit", "used"))
+                assert left + used == (NONE if one.back else one.amount)
+                assert left >= 0
 
     @invariant()
     def no_second_is_billed_twice(self) -> None:

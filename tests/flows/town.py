@@ -26,6 +26,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.seal import Keyring
 from orchestrator.store.senders import Sender
 from orchestrator.store.sites import Places, SiteRow
+from providers.memory import meters
 from providers.memory.site import MemorySite
 from providers.memory.world import Tenancy, forget, keeper
 from providers.protocol import PARTS, Site, Spec
@@ -134,6 +135,7 @@ class Town:
             with site.keeper.held() as world:
                 assert world.at is not None
                 world.at += by.total_seconds()
+                meters.look(world)
                 world.tick()
 
     def advance_to(self, at: datetime) -> None:
