@@ -148,14 +148,23 @@ def _rendered(type: str, language: str, values: Mapping[str, Any]) -> tuple[str,
     """Subject and body."""
     text = texts()[type][language]
     frame = texts()["frame"][language]["body"]
-    body = _plain().from_string(text["body"]).render(values)
-    return (_plain().from_string(text["subject"]).render(values),
-            _plain().from_string(frame).render({**values, "body": body.strip()}).strip())
+    body = _text(text["body"]).render(values)
+    return _text(text["subject"]).render(values), _text(frame).render({**values, "body": body.strip()}).strip()
+
+
+@cache
+def _text(written: str) -> jinja2.Template:
+    return _plain().from_string(written)
+
+
+@cache
+def _frame() -> jinja2.Template:
+    pages = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
+                               autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return pages.get_template("mail.html.j2")
 
 
 def _page(parts: Mapping[str, tuple[str, str]]) -> str:
     """The same as simple HTML: paragraphs, and lines that are links."""
-    pages = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined,
-                               autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return pages.get_template("mail.html.j2").render(
+    return _frame().render(
         subject=parts["en"][0], parts={language: body.split("\n\n") for language, (_, body) in parts.items()})

@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=60)
 PER_LANE = 20
 AT_ONCE = 100
 MOST_WAITING = 4 * PER_LANE
-"""Of one lane, in this process. More would only outlive their claims, and be sent twice."""
+"""Of one sender's callbacks, in this process; of mail, one round. More would outlive its claim, and be sent twice."""
 POSTERS, CONNECTIONS = 4, 2
 
 
@@ -65,7 +65,8 @@ class Notifier:
         for message in messages:
             grouped.setdefault(Lane(message.channel, message.sender), []).append(message)
         for lane, some in grouped.items():
-            room = max(0, MOST_WAITING - self._lanes.waiting(lane))
+            most = PER_LANE if lane.channel == outbox.MAIL else MOST_WAITING
+            room = max(0, most - self._lanes.waiting(lane))
             self._lanes.put(lane, some[:room])
             self._wait(lane, some[room:])
         return len(messages)

@@ -12,6 +12,7 @@ from orchestrator.flows.notify import Notifier
 from orchestrator.store import journal, outbox
 from tests.entry import cli_home
 from tests.entry.cli_home import Home
+from tests.entry.test_cli_serve import process
 from tests.flows import postoffice
 from tests.flows.postoffice import PASSWORD, PostOffice
 
@@ -154,3 +155,11 @@ def test_without_a_worker_what_is_due_is_sent_by_hand(home: Home, post: PostOffi
     assert home("outbox", "send", "--json").json == {"tried": 2}
     assert home("outbox", "send").out.startswith("0 messages tried")
     assert post.box.to == ["lab@example.edu.cn"]
+
+
+def test_a_worker_of_its_own_writes_to_the_holder(home: Home, post: PostOffice) -> None:
+    """As in production: what one process redeems, another tells."""
+    with process(home.folder, "worker"):
+        home.redeemed()
+        assert post.box.arrived.wait(60)
+    assert post.box.to[0] == "lab@example.edu.cn"

@@ -36,6 +36,7 @@ class Box:
     at_data: list[str | None] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
 
     @property
     def mails(self) -> list[EmailMessage]:
@@ -66,6 +67,7 @@ class Box:
             assert isinstance(envelope.content, bytes)
             self.raw.append(envelope.content)
             self.to += envelope.rcpt_tos
+            self.arrived.set()
         return answer
 
 
