@@ -322,6 +322,15 @@ def test_a_job_s_seconds_are_those_of_slurm_s_books(tenant: Make, lab: SlurmLab)
     assert one.used("chip:npu") == 0
 
 
+def test_chips_that_were_never_used_are_no_gap(tenant: Make, client: Client) -> None:
+    """Slurm's books say that there was no job: 0 in every hour, for the chips that the account may have."""
+    one = tenant()
+    assert [row["amounts"].get("chip:gpu") for row in one.usage()] == [0] * len(one.usage())
+    one.fence()
+    client.call("remove", part="containers", spec=one.spec)
+    assert one.usage()[0]["amounts"]["chip:gpu"] == 0
+
+
 def test_many_are_fenced_in_one_call(lab: SlurmLab, client: Client) -> None:
     """One answer each; nobody may submit afterwards."""
     many = [world.tenant(lab.place, client).open() for _ in range(4)]

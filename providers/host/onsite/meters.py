@@ -180,7 +180,7 @@ def usage(config: Config, account: str, since: float) -> list[dict[str, object]]
     if config.slurm is not None:
         from . import slurm_usage
 
-        more = slurm_usage.hours(config, account, now)
+        more = slurm_usage.hours(config, account, row.since, now)
     begun = max(int(since * 1000) // buckets.HOUR * buckets.HOUR, row.since)
     return [
         buckets.told(start, end, known.get(start // buckets.HOUR, Bucket()), more.get(start // buckets.HOUR, {}))

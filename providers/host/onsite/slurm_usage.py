@@ -72,9 +72,9 @@ def by_hour(found: Iterable[Run], chips: dict[str, str], now: int) -> dict[int, 
     return hours
 
 
-def hours(config: Config, account: str, now: int) -> dict[int, dict[str, int]]:
-    """By hour up to now; of a chip that the account may have and has not used, 0. TryLater's kind of fault when Slurm
-    does not say: what is not known is not told as if it were little."""
+def hours(config: Config, account: str, since: int, now: int) -> dict[int, dict[str, int]]:
+    """By hour, for every one from `since` to now; of a chip that the account may have and has not used, 0. Later when
+    Slurm does not say: what is not known is not told as if it were little."""
     kept = files.read_json(meter(config, account))
     chips = slurm.of(config).chips
     if kept is not None:
@@ -83,8 +83,7 @@ def hours(config: Config, account: str, now: int) -> dict[int, dict[str, int]]:
         found = by_hour(runs(config, account), chips, now)
     known = spec.read(config, account)
     may = {f"chip:{chip}": 0 for chip, count in (known.spec.accelerators if known else ()) if count}
-    since = min(found, default=now // buckets.HOUR)
-    return {hour: may | found.get(hour, {}) for hour in range(since, now // buckets.HOUR + 1)}
+    return {hour: may | found.get(hour, {}) for hour in range(since // buckets.HOUR, now // buckets.HOUR + 1)}
 
 
 def settle(config: Config, account: str) -> bool:
