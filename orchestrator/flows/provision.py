@@ -80,7 +80,13 @@ def _its_turn(ctx: Context, account: Account) -> None:
 
 def _begin(ctx: Context, claimed: Claimed) -> Claimed:
     account = claimed.account.move(State.PROVISIONING, at=ctx.clock())
-    return commit("provision.begin", ctx.store, lambda tx: accounts.save(tx, account, claimed, release=False))
+
+    def save(tx: Tx) -> Claimed:
+        journal.write(tx, "account.provisioning", account.id, f"worker:{ctx.worker}", site=account.site,
+                      generation=claimed.generation)
+        return accounts.save(tx, account, claimed, release=False)
+
+    return commit("provision.begin", ctx.store, save)
 
 
 def _open_when_it_begins(ctx: Context, claimed: Claimed, site: Site, resumed: bool) -> None:

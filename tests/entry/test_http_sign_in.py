@@ -227,6 +227,13 @@ def test_what_is_asked_for_cannot_break_the_page(browser: httpx.Client) -> None:
     assert "<b>" not in answer.text
 
 
+def test_being_signed_out_is_no_alarm(browser: httpx.Client) -> None:
+    """It is said, and not as an error."""
+    page = browser.get("/sign-in?out=1").text
+    assert "You are signed out." in page
+    assert 'role="alert"' not in page
+
+
 def test_the_page_speaks_chinese(browser: httpx.Client) -> None:
     """As the browser prefers, or as asked."""
     assert "登录 Tenure" in browser.get("/sign-in", headers={"accept-language": "zh-CN"}).text

@@ -52,21 +52,25 @@ def drain(
         wish = flow.Wish(output.when(until, now) if until else None, output.when(end_by, now) if end_by else None,
                          contract or ())
         stays = flow.plan(ctx, name, wish)
-        told = flow.to_tell(stays) if notify else []
-        shortened = [stay for stay in stays if stay.new_end is not None]
+        results: list[dict[str, Any]] = []
         if not json or not (plan or yes):
             _preview(stays)
-        results: list[dict[str, Any]] = []
         if not plan:
-            touched = {stay.account.id for stay in (*told, *shortened)}
-            if len(touched) > most:
-                raise CommandError(f"{len(touched)} accounts would be touched; allow more with --max", USAGE)
-            if touched:
-                output.confirm(f"Drain {name}, end {len(shortened)} of its accounts earlier and tell {len(told)} "
-                               "holders?", yes)
+            told = flow.to_tell(stays) if notify else []
+            shortened = [stay for stay in stays if stay.new_end is not None]
+            _confirmed(name, shortened, told, most, yes)
             flow.drain(ctx, name, True, actor=actor(), why=why)
             results = _acted(ctx, shortened, told, said, why)
     _answer(name, plan, stays, results, json)
+
+
+def _confirmed(name: str, shortened: "list[Stay]", told: "list[Stay]", most: int, yes: bool) -> None:
+    """Before anything is done, the site's mark included."""
+    touched = {stay.account.id for stay in (*told, *shortened)}
+    if len(touched) > most:
+        raise CommandError(f"{len(touched)} accounts would be touched; allow more with --max", USAGE)
+    if touched:
+        output.confirm(f"Drain {name}, end {len(shortened)} of its accounts earlier and tell {len(told)} holders?", yes)
 
 
 def _acted(ctx: "Context", shortened: "list[Stay]", told: "list[Stay]", said: "Text | None",
