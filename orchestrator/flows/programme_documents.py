@@ -97,11 +97,20 @@ def _clock(fields: Fields, now: datetime) -> dict[str, Any]:
     inner = fields.inner("clock")
     assert inner is not None
     found = {"claim_within": inner.take("claim_within", span(1, MAX_DURATION), None),
-             "begins_at": inner.take("begins_at", instant(now), None)}
+             "begins_at": inner.take("begins_at", _beginning(now), None)}
     fields.sound = inner.close() and fields.sound
     if inner.sound and len([value for value in found.values() if value is not None]) != 1:
         fields.wrong(fields.line("clock"), "clock", "give either `claim_within` or `begins_at`")
     return found
+
+
+def _beginning(now: datetime) -> Callable[[Node], datetime]:
+    def read(node: Node) -> datetime:
+        at = instant(now)(node)
+        if at > now + _LONGEST:
+            raise RuleError("bad_field", f"{raw(node)} is more than {_LONGEST.days} days ahead")
+        return at
+    return read
 
 
 def _limit(fields: Fields, called: str, unit: str, read: Callable[[Node], Decimal]) -> Limit:

@@ -134,3 +134,24 @@ def test_a_place_of_no_time_is_refused() -> None:
     """`until` must come after `from`."""
     assert problems(SITE.replace('"2027-06-30T12:00:00Z"', "2026-12-31"))[0].startswith(
         "file.yaml:6: sites[0].places[0].until: is not after")
+
+
+CLOCKED = "programmes:\n  - {name: course, benefit: trial, offer: small, hours: 24, book_ahead: 90d, clock: CLOCK}\n"
+
+
+@pytest.mark.parametrize(("clock", "expected"), [
+    ("ready", (False, None, None)), ("scheduled", (True, None, None)),
+    ("{claim_within: 2d}", (False, None, timedelta(days=2))),
+    ("{begins_at: '2027-03-08 09:00'}", (False, datetime(2027, 3, 8, 1, tzinfo=UTC), None))])
+def test_a_programme_says_when_the_clock_starts(clock: str, expected: object) -> None:
+    """When ready, at a time of choice, at the first claim, or at one time for all."""
+    programme = said(CLOCKED.replace("CLOCK", clock)).programmes[0]
+    assert (programme.scheduled, programme.begins_at, programme.claim_within) == expected
+    assert programme.book_ahead == timedelta(days=90)
+
+
+@pytest.mark.parametrize("clock", ["first-claim", "{}", "{claim_within: 2d, begins_at: '2027-03-08'}", "{at: 9}",
+                                   "{begins_at: soon}", "{begins_at: '9999-12-31'}", "[ready]"])
+def test_a_clock_that_cannot_be_is_refused(clock: str) -> None:
+    """With the line that it stands on."""
+    assert problems(CLOCKED.replace("CLOCK", clock))[0].startswith("file.yaml:2: programmes[0].clock")
