@@ -65,7 +65,7 @@ def test_the_page_tells_how_to_fetch(tenure: World, lang: str, says: str, then: 
     page = tenure.client.get(url, params={"lang": lang}).text
     assert then in page
     assert "sftp -P 22" in page
-    assert "scp -r -P 22" in page
+    assert "sftp -r -P 22" in page
     assert "<textarea" not in page
     file = tenure.client.get(f"{url}/certificate")
     assert file.headers["content-disposition"] == f'attachment; filename="tenure-{account}-rescue-cert.pub"'

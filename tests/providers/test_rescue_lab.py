@@ -13,7 +13,7 @@ from tests.lab.accounts import Tenant
 from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.shell import run, until
-from tests.providers.rescues import Session, ended, readers, scp, sftp, string
+from tests.providers.rescues import Session, ended, options, readers, scp, sftp, string
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,17 @@ def test_another_account_is_not_there(over: Tenant, lab: Lab, lab_client: Client
         assert sftp(over, f"ls {other.folder}").returncode != 0
         argv = ["sftp", "-q", "-b", "-", *over.ssh()[1:-1], other.ssh()[-1]]
         assert subprocess.run(argv, input="ls", capture_output=True, text=True, timeout=20, check=False).returncode != 0
+
+
+def test_a_transfer_that_broke_off_goes_on(over: Tenant, tmp_path: Path) -> None:
+    """As the claim page says: the same command with `-a`."""
+    whole = (over.folder / "home/large").read_bytes()
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all/large").write_bytes(whole[:1_000_000])
+    argv = ["sftp", "-a", "-r", *options(over), f"{over.ssh()[-1]}:.", str(tmp_path / "all")]
+    assert subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode == 0
+    assert (tmp_path / "all/large").read_bytes() == whole
+    assert (tmp_path / "all/results/data").read_text() == "kept\n"
 
 
 def test_a_pipe_hangs_nobody(over: Tenant, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def rescue(account: Account, credential: Credential | None, until: datetime, zon
     certificate, hosts = f"{name}-cert.pub", f"tenure-{account.id}-hosts"
     way = Connection(account=account.id, expires=shown, command=sftp_command(account.id, credential), containers=[],
                      certificate_file=certificate, hosts_file=hosts, save=_save(certificate, hosts, credential))
-    return Rescue(shown, way, _with_key("scp -r -P", name, account.id, credential) + f":. tenure-{account.id}")
+    return Rescue(shown, way, _with_key("sftp -r -P", name, account.id, credential) + f":. tenure-{account.id}")
 
 
 def sftp_command(account: str, credential: Credential) -> str:
