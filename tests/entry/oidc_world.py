@@ -25,6 +25,7 @@ from orchestrator.settings import Oidc
 from tests.entry.http_world import BASE, World
 
 LOCKED = Path(__file__).resolve().parent / "oidc"
+LEAST_NODE = 20
 SECRET = "s3cret/with+odd:characters"
 PEOPLE = {"u-olga": ["staff", "tenure-operators"], "u-vera": ["tenure-viewers"], "u-nora": ["staff"],
           "u-anna": ["tenure-viewers", "tenure-admins", "tenure-operators"],
@@ -51,6 +52,9 @@ def installed(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are not installed; do: apt-get install nodejs npm")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    if int(version.strip().lstrip("v").split(".")[0]) < LEAST_NODE:
+        pytest.skip(f"the provider needs Node {LEAST_NODE} or newer, this is {version.strip()}")
     shutil.copytree(LOCKED, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True,
                           text=True, timeout=180, check=False)
