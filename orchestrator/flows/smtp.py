@@ -101,6 +101,9 @@ class Session:
         except (smtplib.SMTPException, OSError) as failed:
             _close(smtp)
             raise ServerAway(f"{where}: {_named(failed)}") from None
+        except UnicodeError:
+            _close(smtp)
+            raise ServerAway(f"{where}: user and password have to be plain ASCII") from None
         return smtp
 
     def _trust(self) -> ssl.SSLContext:

@@ -215,6 +215,14 @@ def test_a_password_that_others_can_read_is_not_used(town: Town, post: PostOffic
         session.check()
 
 
+def test_a_password_that_cannot_be_sent_is_said_without_it(town: Town, post: PostOffice) -> None:
+    """SMTP's sign-in is ASCII."""
+    Path(post.settings.password_file).write_text("pässword")
+    with pytest.raises(ServerAway, match="plain ASCII") as caught, Session(post.settings, town.ctx.home) as session:
+        session.check()
+    assert "ssword" not in str(caught.value).replace("password", "")
+
+
 @pytest.mark.parametrize("tls", ["implicit", "none"])
 def test_other_ways_to_connect(town: Town, tmp_path: Path, tls: str) -> None:
     """TLS from the first byte; a relay beside us without any."""
