@@ -94,6 +94,14 @@ def balance(tx: Tx, account: str) -> Decimal:
     return from_whole(found or 0)
 
 
+def credits_of(tx: Tx, account: str) -> dict[str, Decimal]:
+    """What is left of the vouchers of one of Tenure's accounts, by unit."""
+    name = f"credit/{account}/"
+    rows = tx.execute(select(_balances).where(_balances.c.account.startswith(name, autoescape=True))
+                      .order_by(_balances.c.account))
+    return {row.unit: from_whole(row.amount) for row in rows}
+
+
 def lines_of(tx: Tx, account: str) -> list[tuple[str, Decimal, datetime, str]]:
     """An account's lines, oldest first: entry, amount, when, why."""
     rows = tx.execute(select(_postings).where(_postings.c.account == account).order_by(_postings.c.at,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from orchestrator.flows import contract, in_kind, metering
 from orchestrator.flows.rounds import Rounds
 from orchestrator.lifecycle.account import State
-from orchestrator.store import price_lists, sites
+from orchestrator.store import ledger, price_lists, sites
 from orchestrator.store.sites import Places
 from tests.flows.scheme import apply, balance, checked, programme, redeem
 from tests.flows.test_contract import PRICES
@@ -56,6 +56,8 @@ def test_what_the_meter_counts_is_taken_from_the_credit(town: Town) -> None:
     hour_passes(town, 3)
     assert (left(town, account), balance(town, f"used/{account}/{CHIP}-hours")) == (Decimal(94), Decimal(6))
     assert checked(town) == []
+    with town.store.read() as tx:
+        assert ledger.credits_of(tx, account) == {f"{CHIP}-hours": Decimal(94)}
 
 
 def test_a_reading_again_takes_nothing_more(town: Town) -> None:

@@ -50,15 +50,17 @@ def show(id: Id, history: Annotated[bool, typer.Option(help="What the journal sa
          holder: Annotated[bool, typer.Option(help="Who holds it: personal data, and looking is journalled.")] = False,
          why: Why = "", json: Json = False) -> None:
     """One account. The exit code is 3 when it is stuck."""
-    from orchestrator.store import journal, senders
+    from orchestrator.store import journal, ledger, senders
 
     with opened() as ctx:
         record = chosen.select(ctx, Choice(ids=[id]), 1)[0]
         with ctx.store.read() as tx:
             sender = senders.get(tx, record.sender)
+            left = {unit: f"{amount.normalize():f}" for unit, amount in ledger.credits_of(tx, id).items()}
             said = [output.plain_fields(one) for one in reversed(journal.list_(tx, subject=id, limit=1000))]
         name = sender.name if sender else record.sender
         found = (shown.account if json else shown.facts)(record, name)
+        found["vouchers_left"] = left
         if holder:
             found["held_by"] = _holder(ctx, record.holder, id, why)
     output.facts(json, found | ({"history": said} if history and json else {}))
