@@ -3,12 +3,21 @@
 import re
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
+from orchestrator.flows.patience import Patience
 from orchestrator.settings import Mail
 
 _STATUS = re.compile(rb"^([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
+
+
+LONGEST = 1.5
+"""How much longer than `timeout`, which bounds one wait, a whole conversation may take: with the usual 20 s half of a
+claim, of which the other half is for what came before."""
 
 
 class MailError(Exception):
@@ -33,6 +42,7 @@ class Session:
     def __init__(self, mail: Mail, home: Path) -> None:
         self._mail, self._home = mail, home
         self._smtp: smtplib.SMTP | None = None
+        self._patience = Patience(mail.timeout * LONGEST)
 
     def __enter__(self) -> "Session":
         return self
@@ -40,12 +50,30 @@ class Session:
     def __exit__(self, *_: object) -> None:
         if self._smtp is not None:
             try:
-                self._smtp.quit()
+                with self._bounded():
+                    self._smtp.quit()
             except (smtplib.SMTPException, OSError):
                 self._drop()
 
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """`timeout` bounds each wait alone: a server that answers a byte at a time would never be done."""
+        self._patience.watch(self._smtp)
+        try:
+            with self._patience:
+                yield
+        except MailError:
+            if self._patience.ran_out:
+                self._drop()
+                raise ServerAway(f"the mail server took longer than {self._patience.limit:g} s in all") from None
+            raise
+
     def send(self, message: EmailMessage, to: str) -> None:
         """Hand it over; the server has it when this returns. Raises MailError."""
+        with self._bounded():
+            self._send(message, to)
+
+    def _send(self, message: EmailMessage, to: str) -> None:
         smtp = self._connected()
         try:
             smtp.send_message(message, self._mail.sender, [to])
@@ -63,7 +91,8 @@ class Session:
 
     def check(self) -> str:
         """Connect, and say how. Raises ServerAway."""
-        self._connected()
+        with self._bounded():
+            self._connected()
         mail = self._mail
         return f"{mail.host}:{mail.port_used()} ({mail.tls}{', as ' + mail.user if mail.user else ''})"
 
@@ -86,14 +115,16 @@ class Session:
         smtp: smtplib.SMTP | None = None
         try:
             if mail.tls == "implicit":
-                smtp = smtplib.SMTP_SSL(mail.host, mail.port_used(), mail.domain, timeout=timeout,
-                                        context=self._trust())
+                smtp = _Implicit(self._patience, mail.host, mail.port_used(), mail.domain, timeout=timeout,
+                                 context=self._trust())
             else:
-                smtp = smtplib.SMTP(mail.host, mail.port_used(), mail.domain, timeout=timeout)
+                smtp = _Plain(self._patience, mail.host, mail.port_used(), mail.domain, timeout=timeout)
             if mail.tls == "starttls":
                 smtp.starttls(context=self._trust())
             if mail.user:
                 smtp.login(mail.user, password)
+            if self._patience.ran_out:
+                raise TimeoutError(where)  # half an answer may have looked like a whole one
         except smtplib.SMTPResponseException as refused:
             _close(smtp)
             raise ServerAway(f"{where} answered {_told(refused.smtp_code, refused.smtp_error)}"
@@ -123,6 +154,22 @@ class Session:
     def _drop(self) -> None:
         _close(self._smtp)
         self._smtp = None
+
+
+class _Plain(smtplib.SMTP):
+    """Watched from before it connects: a server may dawdle with its first line."""
+
+    def __init__(self, patience: Patience, *given: Any, **more: Any) -> None:
+        patience.watch(self)
+        super().__init__(*given, **more)
+
+
+class _Implicit(smtplib.SMTP_SSL):
+    """The same within TLS."""
+
+    def __init__(self, patience: Patience, *given: Any, **more: Any) -> None:
+        patience.watch(self)
+        super().__init__(*given, **more)
 
 
 def _close(smtp: smtplib.SMTP | None) -> None:
