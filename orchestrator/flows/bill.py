@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
+from orchestrator.flows.named import account_named
 from orchestrator.lifecycle import bill as rules
 from orchestrator.lifecycle import periods, times
 from orchestrator.lifecycle import usage as metering
@@ -83,9 +84,7 @@ def credit_of(account: str) -> str:
 
 def _bill(ctx: Context, tx: Tx, account_id: str, month: str) -> Bill:
     since, _ = periods.month(month, times.zone(ctx.settings.timezone))
-    account = accounts.get(tx, account_id)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
+    account = account_named(tx, account_id)
     if since > ctx.clock():
         raise RuleError("month_ahead", f"{month} has not begun")
     known = bills.get(tx, account_id, month)
@@ -113,9 +112,7 @@ def _billable(ctx: Context, tx: Tx, account: Account, month: str) -> None:
 
 
 def _earlier(ctx: Context, tx: Tx, account_id: str, before: datetime) -> Iterator[Bill]:
-    account = accounts.get(tx, account_id)
-    assert account is not None
-    for one in _bills(ctx, tx, account, None):
+    for one in _bills(ctx, tx, account_named(tx, account_id), None):
         if one.since >= before:
             return
         yield one

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.flows.cells import safe
-from orchestrator.flows.contract_paper import FOLDER, pages
+from orchestrator.flows.contract_paper import FOLDER, date_of, pages
 from orchestrator.lifecycle.bill import Bill, Line, Part
 
 COLUMNS = ("account", "month", "contract", "rule", "what", "figure", "quantity", "per_hour", "measured", "amount",
@@ -41,8 +41,8 @@ def html_of(bill: Bill, holder: str | None, where: tzinfo) -> bytes:
     page = pages().get_template("bill.html.j2").render(
         bill=bill, holder=holder, parts=[_shown(part, where) for part in bill.parts],
         vouchers=[_line(line) for line in bill.vouchers],
-        since=_date(bill.since, where), until=_date(bill.until, where),
-        closed=None if bill.closed_at is None else _date(bill.closed_at, where),
+        since=date_of(bill.since, where), until=date_of(bill.until, where),
+        closed=None if bill.closed_at is None else date_of(bill.closed_at, where),
         price=_yuan(bill.price), total=_yuan(bill.total),
         style=(FOLDER / "contract.css").read_text("utf-8"))
     return page.encode()
@@ -62,7 +62,7 @@ def document_of(bill: Bill) -> dict[str, Any]:
 
 
 def _shown(part: Part, where: tzinfo) -> Mapping[str, Any]:
-    return {"contract": part.contract, "since": _date(part.since, where), "until": _date(part.until, where),
+    return {"contract": part.contract, "since": date_of(part.since, where), "until": date_of(part.until, where),
             "hours": _hours(part.seconds - part.credited), "outage": _hours(part.credited) if part.credited else None,
             "base": _yuan(part.base), "price": _yuan(part.price), "lines": [_line(line) for line in part.lines],
             "gaps": {resource: [_span(span, where) for span in spans] for resource, spans in part.gaps.items()}}
@@ -76,16 +76,12 @@ def _line(line: Line) -> Mapping[str, Any]:
 
 def _span(span: str, where: tzinfo) -> str:
     """Hours as they are kept, in UTC, as civil time."""
-    return " – ".join(_date(datetime.strptime(end, "%Y-%m-%dT%HZ").replace(tzinfo=UTC), where)
+    return " – ".join(date_of(datetime.strptime(end, "%Y-%m-%dT%HZ").replace(tzinfo=UTC), where)
                       for end in span.split("/"))
 
 
 def _hours(seconds: int) -> str:
     return f"{timedelta(seconds=seconds) / timedelta(hours=1):,.2f}"
-
-
-def _date(at: datetime, where: tzinfo) -> str:
-    return f"{at.astimezone(where):%Y-%m-%d %H:%M}"
 
 
 def _yuan(amount: Decimal) -> str:

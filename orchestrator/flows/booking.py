@@ -12,6 +12,7 @@ from orchestrator.flows.callbacks import facts
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.entitlement import Under
+from orchestrator.flows.named import account_named
 from orchestrator.flows.tell import tell
 from orchestrator.lifecycle import booking as rules
 from orchestrator.lifecycle import calendar, times
@@ -140,9 +141,7 @@ def _move(ctx: Context, tx: Tx, account_id: str, begins_at: datetime, actor: str
 
 
 def _booked(tx: Tx, account_id: str) -> Account:
-    account = accounts.get(tx, account_id, lock=True)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
+    account = account_named(tx, account_id, lock=True)
     if account.begins_at is None:
         raise RuleError("not_booked", f"account {account_id} was not booked ahead")
     return account

@@ -13,6 +13,7 @@ from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context
 from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.effects import commit
+from orchestrator.flows.named import account_named
 from orchestrator.flows.tell import tell
 from orchestrator.lifecycle import money, price, times
 from orchestrator.lifecycle.account import Account, FencedBy, State
@@ -55,7 +56,7 @@ def wish(ctx: Context, account_id: str, length: timedelta) -> Paper:
 
 
 def _wish(ctx: Context, tx: Tx, account_id: str, length: timedelta) -> Paper:
-    account, now = _account(tx, account_id), ctx.clock()
+    account, now = account_named(tx, account_id), ctx.clock()
     if not price_lists.list_(tx):
         raise RuleError("no_contracts", "no contracts are offered here")
     may_wish(account, now)
@@ -92,7 +93,7 @@ def draft(ctx: Context, account_id: str, customer_class: str, ends_at: datetime 
 
 def _draft(ctx: Context, tx: Tx, account_id: str, customer_class: str, ends_at: datetime, actor: str,
            prices: str | None, offer_name: str | None, contract: str | None, why: str) -> Paper:
-    account, now = _account(tx, account_id), ctx.clock()
+    account, now = account_named(tx, account_id), ctx.clock()
     in_grace = account.state is State.FENCED and account.fenced_by is FencedBy.END
     if account.state is not State.ACTIVE and not in_grace:
         raise RuleError("too_late", f"account {account_id} is {account.state}: there is nothing to convert")
@@ -189,13 +190,6 @@ def _prices(tx: Tx, name: str | None) -> Prices:
     if len(found) != 1:
         raise RuleError("prices_unknown", f"say which price list: {', '.join(one.name for one in known) or 'none yet'}")
     return found[0]
-
-
-def _account(tx: Tx, account_id: str) -> Account:
-    account = accounts.get(tx, account_id)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
-    return account
 
 
 def _paper(tx: Tx, paper_id: str, *, lock: bool = False) -> Paper:

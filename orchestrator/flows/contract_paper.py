@@ -29,8 +29,8 @@ def render(paper: Paper, holder: Holder, offer: Offer, site: str, where: tzinfo)
     page = pages().get_template("contract.html.j2").render(
         paper=paper, holder=holder, offer=offer, site=site, terms=shown(paper.terms), memory=show_size(offer.memory),
         storage=show_size(offer.storage), rate=show_rate(offer.rate), egress=show_size(offer.egress),
-        cores=f"{offer.cpu_milli / 1000:g}", begins=_date(datetime.fromisoformat(paper.terms["begins_at"]), where),
-        ends=None if paper.open else _date(paper.ends_at, where), zone=str(where),
+        cores=f"{offer.cpu_milli / 1000:g}", begins=date_of(datetime.fromisoformat(paper.terms["begins_at"]), where),
+        ends=None if paper.open else date_of(paper.ends_at, where), zone=str(where),
         style=(FOLDER / "contract.css").read_text("utf-8"))
     return page.encode()
 
@@ -54,5 +54,6 @@ def _percent(share: str) -> str:
     return f"{(Decimal(share) * 100).normalize():f} %"
 
 
-def _date(at: datetime, where: tzinfo) -> str:
+def date_of(at: datetime, where: tzinfo) -> str:
+    """Civil time as papers write it."""
     return f"{at.astimezone(where):%Y-%m-%d %H:%M}"

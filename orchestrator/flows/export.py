@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
+from orchestrator.flows.named import account_named
 from orchestrator.lifecycle.account import USABLE, Account, State
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.store import accounts, journal
+from orchestrator.store import journal
 from orchestrator.store.engine import Tx
 
 
@@ -44,9 +45,7 @@ def export(ctx: Context, account_id: str, include: Sequence[str], put: Callable[
 
 
 def _begin(tx: Tx, account_id: str, include: Sequence[str], actor: str, why: str) -> Account:
-    account = accounts.get(tx, account_id)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
+    account = account_named(tx, account_id)
     if account.state in USABLE:
         raise RuleError("not_fenced", f"account {account_id} is in use: fence it first, or let its holder fetch them")
     if account.state is not State.FENCED:

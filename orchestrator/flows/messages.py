@@ -26,7 +26,7 @@ def warning(account: Account, now: datetime, timezone: str) -> str:
     left = _minutes(account.remaining(now))
     values = {
         "account": account.id, "hours": left // 60, "minutes": left % 60,
-        "ends_at": account.ends_at.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "ends_at": _civil(account.ends_at, timezone),
         "grace_hours": int(account.offer.grace / timedelta(hours=1)),
     }
     return "\n".join(_environment().get_template(f"warning.{language}.txt").render(values) for language in LANGUAGES)
@@ -36,9 +36,13 @@ def drained(account: Account, timezone: str) -> tuple[str, str]:
     """What a holder is told when their site is to be emptied: until when the account is there. In each language."""
     assert account.ends_at is not None
     values = {"site": account.site,
-              "ends_at": account.ends_at.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")}
+              "ends_at": _civil(account.ends_at, timezone)}
     zh, en = (_environment().get_template(f"drained.{language}.txt").render(values) for language in LANGUAGES)
     return zh, en
+
+
+def _civil(at: datetime, timezone: str) -> str:
+    return at.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _minutes(left: timedelta) -> int:

@@ -10,6 +10,7 @@ from orchestrator.flows import in_kind
 from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
+from orchestrator.flows.named import account_named
 from orchestrator.flows.trouble import Trouble, tried
 from orchestrator.lifecycle import usage as rules
 from orchestrator.lifecycle.account import Account, State
@@ -143,9 +144,7 @@ def waive(ctx: Context, account_id: str, *, actor: str, why: str = "") -> None:
     not_usable (it is gone, or was never there)."""
 
     def write(tx: Tx) -> None:
-        account = accounts.get(tx, account_id, lock=True)
-        if account is None:
-            raise RuleError("not_found", f"there is no account {account_id!r}")
+        account = account_named(tx, account_id, lock=True)
         if account.state is State.RECLAIMED or account.starts_at is None:
             raise RuleError("not_usable", f"account {account_id} is {account.state}: there is nothing to read of it")
         accounts.keep_inventory(tx, account_id, **{WAIVED: {"by": actor, "at": text(ctx.clock())}})

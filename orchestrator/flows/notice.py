@@ -6,6 +6,7 @@ from orchestrator.flows import messages
 from orchestrator.flows.callbacks import facts
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.named import account_named
 from orchestrator.flows.tell import tell
 from orchestrator.flows.trouble import Trouble, tried
 from orchestrator.lifecycle.account import USABLE, Account, State
@@ -57,9 +58,7 @@ def notify(ctx: Context, account_id: str, said: Text, *, actor: str, why: str = 
 
 
 def _tell(ctx: Context, tx: Tx, account_id: str, said: Text, actor: str, why: str) -> Account:
-    account = accounts.get(tx, account_id)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
+    account = account_named(tx, account_id)
     if account.state is State.RECLAIMED:
         raise RuleError("too_late", f"account {account_id} is reclaimed: it is nobody's any more")
     tell(ctx, tx, accounts.record(tx, account_id).sender, "account.notice", account_id,

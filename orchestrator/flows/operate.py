@@ -10,6 +10,7 @@ from orchestrator.flows import fence as fences
 from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
+from orchestrator.flows.named import account_named
 from orchestrator.flows.tell import tell
 from orchestrator.flows.trouble import tried
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
@@ -111,9 +112,7 @@ def reclaim(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Acco
 
 
 def _ask_reclaim(ctx: Context, tx: Tx, account_id: str, actor: str, why: str) -> Account:
-    account = accounts.get(tx, account_id, lock=True)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
+    account = account_named(tx, account_id, lock=True)
     if account.state in (State.RECLAIMING, State.RECLAIMED, State.FAILED) or account.reclaim_asked:
         return account
     if account.booked(ctx.clock()):
@@ -137,9 +136,7 @@ def retry(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Accoun
 
 
 def _ask_retry(tx: Tx, account_id: str, actor: str, why: str) -> Account:
-    account = accounts.get(tx, account_id, lock=True)
-    if account is None:
-        raise RuleError("not_found", f"there is no account {account_id!r}")
+    account = account_named(tx, account_id, lock=True)
     stuck = accounts.record(tx, account_id).stuck
     if stuck is None:
         raise RuleError("not_stuck", f"nothing is stuck about account {account_id}")

@@ -61,15 +61,6 @@ def _used(ctx: Context, tx: Tx, account: Account, since: datetime, until: dateti
                                        span if span and span[0] < span[1] else None), read_until)
 
 
-def month(text: str, where: tzinfo) -> tuple[datetime, datetime]:
-    """A civil month, `2026-11`. RuleError `bad_time`."""
-    try:
-        begin = datetime.strptime(text, "%Y-%m").replace(tzinfo=where)
-        return begin, (begin + timedelta(days=32)).replace(day=1)
-    except (ValueError, OverflowError) as wrong:
-        raise RuleError("bad_time", f"month {text!r} is not one: write 2026-11") from wrong
-
-
 @dataclass(frozen=True, slots=True)
 class Day:
     """One meter in one civil day."""

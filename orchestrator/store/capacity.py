@@ -27,7 +27,7 @@ _END = case((_OVERDUE, literal(ALWAYS, _holds.c.until.type)), else_=_holds.c.unt
 _HELD = (select(_holds.c.start, _END.label("until"), func.count().label("count")).where(_WITHIN)
          .group_by(_holds.c.start, _END))
 _BEFORE_ME = select(func.count()).select_from(_holds).where(
-    _HERE, or_(_holds.c.until > bindparam("now"), _OVERDUE),
+    _HERE,
     tuple_(_holds.c.start, _holds.c.account) < tuple_(bindparam("begin", type_=_holds.c.start.type), bindparam("of")))
 _PLACES = (select(tables.places).where(tables.places.c.site == bindparam("at_site"),
                                        tables.places.c.offer == bindparam("of_offer"))
@@ -103,7 +103,7 @@ def its_turn(tx: Tx, account: str, now: datetime) -> bool:
     row = tx.execute(_MINE, {"of": account}).first()
     if row is None:
         return False
-    before: int = tx.execute(_BEFORE_ME, {"at_site": row.site, "of_offer": row.offer, "now": now, "begin": row.start,
+    before: int = tx.execute(_BEFORE_ME, {"at_site": row.site, "of_offer": row.offer, "begin": row.start,
                                           "of": account}).scalar_one()
     return before < _places_at(places(tx, row.site, row.offer), now)
 

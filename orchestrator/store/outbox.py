@@ -150,12 +150,6 @@ def find(tx: Tx, which: Filter, limit: int = 100) -> list[Message]:
         select(_table).where(*_conditions(which)).order_by(_table.c.at.desc(), _table.c.id.desc()).limit(limit))]
 
 
-def list_(tx: Tx, *, sender: str | None = None, account: str | None = None, unsent: bool = False,
-          limit: int = 100) -> list[Message]:
-    """Messages, newest first."""
-    return find(tx, Filter(sender=sender, account=account, unsent=unsent), limit)
-
-
 def _conditions(which: Filter) -> list[ColumnElement[bool]]:
     found = [column == value for column, value in (
         (_table.c.sender, which.sender), (_table.c.account, which.account), (_table.c.channel, which.channel),

@@ -100,7 +100,7 @@ def test_what_was_given_up_is_found_and_sent_again(home: Home, post: PostOffice)
     """After days: by its state."""
     home.redeemed()
     with App.open(home.folder) as app, app.ctx.store.write() as tx:
-        for message in outbox.list_(tx):
+        for message in outbox.find(tx, outbox.Filter()):
             outbox.later(tx, message.id, None if message.channel == "mail" else app.ctx.clock() + timedelta(days=1),
                          "x")
     [row] = home("outbox", "list", "--given-up", "--json").json

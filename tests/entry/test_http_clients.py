@@ -77,7 +77,7 @@ def test_the_receiver_takes_each_callback_once(tenure: World) -> None:
         with tenure.ctx.store.write() as tx:
             senders.set_callback(tx, tenure.platform, f"http://127.0.0.1:{port}/hook")
         with tenure.ctx.store.read() as tx:
-            message = next(one for one in outbox.list_(tx, account=account) if one.type == "account.usable")
+            [message] = outbox.find(tx, outbox.Filter(account=account, type="account.usable"))
         assert [deliver(allowed, message), deliver(allowed, message)] == [True, True]
         process.terminate()
         assert process.stdout is not None
@@ -89,7 +89,7 @@ def test_the_usable_callback_brings_the_claim_link(tenure: World) -> None:
     """A platform may send it on; it is in the message and not in the database."""
     account, url = usable(tenure, "callback-2")
     with tenure.ctx.store.read() as tx:
-        message = next(one for one in outbox.list_(tx, account=account) if one.type == "account.usable")
+        message = next(one for one in outbox.find(tx, outbox.Filter(account=account)) if one.type == "account.usable")
     token = url.rsplit("/", 1)[1]
     assert token in body_of(tenure.ctx, message).decode()
     assert token not in str(message.data)

@@ -92,7 +92,7 @@ def test_every_event_of_whole_lives_is_verified_by_the_receiver(town: Town, rece
     """Each message once, each kind there is; none is left."""
     life.everything(town, lambda: deliver(town))
     with town.store.read() as tx:
-        rows = outbox.list_(tx, limit=1000)
+        rows = outbox.find(tx, outbox.Filter(), 1000)
     heard = receiver.stopped()
     assert {event for event, _ in heard} == EVENTS
     assert sorted(heard) == sorted([row.type, row.account] for row in rows if row.sent_at is not None)
@@ -114,7 +114,7 @@ def test_the_guide_has_every_event_with_its_fields(town: Town) -> None:
     """Whatever is in a callback stands in the table."""
     life.everything(town, lambda: None)
     with town.store.read() as tx:
-        rows = outbox.list_(tx, limit=1000)
+        rows = outbox.find(tx, outbox.Filter(), 1000)
         common = set(facts(accounts.record(tx, rows[0].account).account))
     table = {cells[1].strip(" `"): set(re.findall(r"`(\w+)`", cells[4]))
              for line in GUIDE.read_text("utf-8").splitlines()

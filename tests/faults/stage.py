@@ -188,7 +188,7 @@ def _check_journal(stage: Stage, record: AccountRecord) -> None:
     """What was done was written down once, and told once; what was not done was not."""
     with stage.ctx.store.read() as tx:
         written = Counter(entry.action for entry in journal.list_(tx, subject=record.id, limit=1000))
-        told = Counter(message.type for message in outbox.list_(tx, account=record.id, limit=1000))
+        told = Counter(message.type for message in outbox.find(tx, outbox.Filter(account=record.id), 1000))
         signed = certificates.get(tx, record.id)
         used = [row.voucher.state.value for row in vouchers.list_(tx) if row.redeemed_at is not None]
     usable = record.account.starts_at is not None

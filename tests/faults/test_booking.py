@@ -107,7 +107,7 @@ def free(stage: Stage, at: datetime) -> int:
 
 def told(stage: Stage, id: str) -> Counter[str]:
     with stage.ctx.store.read() as tx:
-        return Counter(message.type for message in outbox.list_(tx, account=id))
+        return Counter(message.type for message in outbox.find(tx, outbox.Filter(account=id)))
 
 
 def seen(stage: Stage, id: str, at: datetime) -> tuple[str, int, bool, int]:

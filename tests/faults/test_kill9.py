@@ -191,7 +191,7 @@ def test_a_warning_killed_there_is_given_once_and_delays_no_end(tmp_path: Path, 
     stage.pass_time(LEASE_LAPSES)
     stage.must()
     with stage.ctx.store.read() as tx:
-        told = [message.type for message in outbox.list_(tx, account=id)]
+        told = [message.type for message in outbox.find(tx, outbox.Filter(account=id))]
     assert told.count("account.warning") == 1
     stage.to_the_end()
     check_everything_ended(stage)

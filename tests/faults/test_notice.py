@@ -28,7 +28,7 @@ def test_a_notice_is_told_as_often_as_it_is_written_down(stage: Stage, name: str
     assert stage.processes.run(order) == -signal.SIGKILL
     with stage.ctx.store.read() as tx:
         written = Counter(row.action for row in journal.list_(tx, subject=id))["account.noticed"]
-        told = Counter(message.type for message in outbox.list_(tx, account=id))["account.notice"]
+        told = Counter(message.type for message in outbox.find(tx, outbox.Filter(account=id)))["account.notice"]
     assert written == told == int((name, moment) != ("notice.tell", "before"))
     stage.pass_time(LEASE_LAPSES)
     stage.to_the_end()

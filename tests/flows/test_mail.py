@@ -201,7 +201,7 @@ def test_a_resend_gets_the_time_of_a_new_message(town: Town, post: PostOffice) -
     town.active()
     at = town.clock.at + timedelta(days=30)
     with town.store.write() as tx:
-        [before] = [row for row in outbox.list_(tx) if row.type == "account.usable" and row.channel == "mail"]
+        [before] = outbox.find(tx, outbox.Filter(type="account.usable", channel="mail"))
         outbox.sent(tx, before.id, town.clock.at)
         outbox.again(tx, [before.id], at)
     [row] = mails(town, type="account.usable")

@@ -18,7 +18,7 @@ def test_a_notice_is_shown_told_and_journalled(town: Town) -> None:
     assert tenancy is not None
     assert tenancy.notice == "今晚维护\nMaintenance tonight"
     with town.store.read() as tx:
-        message = next(one for one in outbox.list_(tx, account=id) if one.type == "account.notice")
+        message = next(one for one in outbox.find(tx, outbox.Filter(account=id)) if one.type == "account.notice")
         row = next(one for one in journal.list_(tx, subject=id) if one.action == "account.noticed")
     assert (message.data["text_zh"], message.data["text_en"]) == (SAID.zh, SAID.en)
     assert (row.actor, row.why, row.facts["text_en"]) == ("cli:7", "a new kernel", SAID.en)

@@ -80,7 +80,7 @@ def _usable(town: Town) -> str:
     """An account that has become usable, which is yet to be told; that it was redeemed was told before."""
     id = town.active()
     with town.store.write() as tx:
-        for message in outbox.list_(tx, account=id):
+        for message in outbox.find(tx, outbox.Filter(account=id)):
             if message.type == "account.redeemed":
                 outbox.sent(tx, message.id, town.clock.at)
     return id
@@ -123,7 +123,7 @@ def test_after_days_it_is_given_up(town: Town, platform: Platform) -> None:
     town.clock.at += town.ctx.settings.callbacks.give_up_after + timedelta(hours=1)
     _deliver(town)
     with town.store.read() as tx:
-        message = outbox.list_(tx)[0]
+        message = outbox.find(tx, outbox.Filter())[0]
     assert (message.due_at, message.error, message.sent_at) == (None, "the answer was 500", None)
 
 
@@ -134,7 +134,7 @@ def test_a_redirect_is_not_followed(town: Town, platform: Platform) -> None:
     _deliver(town)
     assert len(platform.heard) == 1
     with town.store.read() as tx:
-        assert outbox.list_(tx)[0].sent_at is None
+        assert outbox.find(tx, outbox.Filter())[0].sent_at is None
 
 
 def test_without_leave_loopback_is_blocked(town: Town, platform: Platform) -> None:
@@ -143,7 +143,7 @@ def test_without_leave_loopback_is_blocked(town: Town, platform: Platform) -> No
     _usable(town)
     _deliver(town)
     with town.store.read() as tx:
-        message = outbox.list_(tx)[0]
+        message = outbox.find(tx, outbox.Filter())[0]
     assert platform.heard == []
     assert "may not go to 127.0.0.1" in (message.error or "")
 
@@ -155,7 +155,7 @@ def test_a_sender_without_a_callback_is_told_nothing(town: Town, platform: Platf
     _usable(town)
     _deliver(town)
     with town.store.read() as tx:
-        assert outbox.list_(tx, unsent=True) == []
+        assert outbox.find(tx, outbox.Filter(unsent=True)) == []
 
 
 def test_no_name_or_mail_address_is_in_a_callback(town: Town, platform: Platform) -> None:
@@ -210,7 +210,7 @@ def test_a_sender_that_is_away_costs_one_round_and_its_messages_wait(town: Town,
     platform.gate.set()
     assert notifier.idle(60)
     with town.store.read() as tx:
-        waiting = outbox.list_(tx, unsent=True, limit=1000)
+        waiting = outbox.find(tx, outbox.Filter(unsent=True), 1000)
     assert len(waiting) == 100
     assert len(platform.heard) == 20
     assert all(message.due_at is not None and message.due_at > town.clock.at for message in waiting)

@@ -195,7 +195,7 @@ class Town:
     def told(self, id: str) -> list[str]:
         """Types of the callbacks about the account, oldest first."""
         with self.store.read() as tx:
-            return [message.type for message in reversed(outbox.list_(tx, account=id))]
+            return [message.type for message in reversed(outbox.find(tx, outbox.Filter(account=id)))]
 
     def journalled(self, id: str) -> list[str]:
         """The journal's actions on the account, oldest first."""

@@ -95,8 +95,8 @@ def test_a_sent_message_is_done(world: World) -> None:
         outbox.claim_due(tx, NOW, "w", 10, LEASE)
         outbox.sent(tx, id, at=NOW)
         assert outbox.claim_due(tx, NOW + timedelta(days=9), "w", 10, LEASE) == []
-        assert outbox.list_(tx, unsent=True) == []
-        assert outbox.list_(tx)[0].sent_at == NOW
+        assert outbox.find(tx, outbox.Filter(unsent=True)) == []
+        assert outbox.find(tx, outbox.Filter())[0].sent_at == NOW
 
 
 def test_a_message_that_failed_waits(world: World) -> None:
@@ -116,7 +116,7 @@ def test_a_message_given_up_is_not_due(world: World) -> None:
         id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
         outbox.later(tx, id, None, "no such host")
         assert outbox.claim_due(tx, NOW + timedelta(days=9), "w", 10, LEASE) == []
-        assert [message.error for message in outbox.list_(tx, unsent=True)] == ["no such host"]
+        assert [message.error for message in outbox.find(tx, outbox.Filter(unsent=True))] == ["no such host"]
 
 
 def test_a_message_sent_meanwhile_is_not_put_off(world: World) -> None:
@@ -164,7 +164,7 @@ def test_messages_of_one_instant_are_listed_in_their_order(world: World) -> None
     """The newest first."""
     with world.store.write() as tx:
         ids = [outbox.put(tx, world.sender, "t", number(0), {}, NOW) for _ in range(20)]
-        assert [message.id for message in outbox.list_(tx)] == ids[::-1]
+        assert [message.id for message in outbox.find(tx, outbox.Filter())] == ids[::-1]
 
 
 def test_messages_are_found_by_what_they_are(world: World) -> None:

@@ -8,7 +8,7 @@ import typer
 from orchestrator.entry.cli import chosen, output
 from orchestrator.entry.cli.chosen import AtSite, OfSender
 from orchestrator.entry.cli.opening import actor, opened, sender_named, site_named
-from orchestrator.entry.cli.output import Json
+from orchestrator.entry.cli.output import Json, Why
 from orchestrator.lifecycle import times
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Bookings (预约): accounts that begin later, and the calendar of places.")
 
 Id = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
-Why = Annotated[str, typer.Option(help="For the journal; no names.")]
 COLUMNS = ["site", "offer", "day", "places", "taken", "booked", "free", "coming"]
 
 

@@ -8,7 +8,7 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.lifecycle.errors import RuleError
 
-_OF_USAGE = frozenset({"bad_time", "bad_size"})
+_OF_USAGE = frozenset({"bad_time", "bad_month", "bad_size"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, site_named
-from orchestrator.entry.cli.output import CommandError, DryRun, Json, Yes
+from orchestrator.entry.cli.output import CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import times
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ app = typer.Typer(help="Outages of sites: a trial's end moves by what it lost, a
 def add(site: Annotated[str, typer.Argument(help="The site's name.")],
         from_: Annotated[str, typer.Option("--from", help="When it began.")],
         until: Annotated[str, typer.Option(help="When it was over.")],
-        why: Annotated[str, typer.Option(help="For the journal; no names.")],
+        why: Why,
         most: Annotated[int, typer.Option("--max", min=1, help="Refuse to touch more accounts than so many.")] = 1000,
         yes: Yes = False, dry_run: DryRun = False, json: Json = False) -> None:
     """Tell of an outage and make it good at once. Told twice it is one; what sites tell themselves comes by itself."""

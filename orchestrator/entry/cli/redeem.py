@@ -54,8 +54,6 @@ def redeem(
     why: Why = "", json: Json = False,
 ) -> None:
     """Redeem a voucher. The same voucher again gives the same account."""
-    from orchestrator.store import accounts
-
     patience = times.span(wait).total_seconds() if wait else None
     lines = output.lines_of(code, 1)
     public = _public_key(key) if key else None
@@ -72,16 +70,22 @@ def redeem(
         if given is not None and owner.trusts != "payload":
             raise CommandError(f"--{given} is not for sender {sender}: its vouchers say it", USAGE)
         accepted = _redeem(ctx, owner, _checked(data), why)
-        state, why = _await(ctx, accepted.account, patience)
-        with ctx.store.read() as tx:
-            begins = accounts.record(tx, accepted.account).account.begins_at
-    output.answer(json, {"account": accepted.account, "claim_url": accepted.claim_url, "state": state,
-                         "begins_at": begins},
-                  f"account {accepted.account}: {state}" + (f", begins {output.shown(begins)}" if begins else ""),
+        _answer(ctx, accepted, patience, json)
+
+
+def _answer(ctx: "Context", accepted: "Accepted", patience: float | None, json: bool) -> None:
+    from orchestrator.store import accounts
+
+    account = accepted.account
+    state, trouble = _await(ctx, account, patience)
+    with ctx.store.read() as tx:
+        begins = accounts.record(tx, account).account.begins_at
+    output.answer(json, {"account": account, "claim_url": accepted.claim_url, "state": state, "begins_at": begins},
+                  f"account {account}: {state}" + (f", begins {output.shown(begins)}" if begins else ""),
                   f"claim link: {accepted.claim_url}")
     if patience is not None and state not in ("ACTIVE", "CONTRACTED"):
-        raise CommandError(f"account {accepted.account} is {state}, not usable yet: "
-                           f"{why or 'see that a worker runs'}; `tenure account show {accepted.account}` says more")
+        raise CommandError(f"account {account} is {state}, not usable yet: "
+                           f"{trouble or 'see that a worker runs'}; `tenure account show {account}` says more")
 
 
 def _checked(data: dict[str, object]) -> "VoucherIn":

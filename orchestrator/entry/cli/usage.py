@@ -13,7 +13,7 @@ import typer
 from orchestrator.entry.cli import chosen, output
 from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, Ids, InState, Most, OfSender
 from orchestrator.entry.cli.opening import actor, opened, site_named
-from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json
+from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle import usage as rules
 
@@ -91,10 +91,10 @@ def export(month: Annotated[str | None, typer.Option(help="A civil month: 2026-1
 
 
 def _period(ctx: "Context", month: str | None, from_: str | None, until: str | None) -> tuple[datetime, datetime]:
-    from orchestrator.flows import used
+    from orchestrator.lifecycle import periods
 
     if month is not None:
-        return used.month(month, times.zone(ctx.settings.timezone))
+        return periods.month(month, times.zone(ctx.settings.timezone))
     now = ctx.clock()
     since, end = output.when(from_ or "", now), output.when(until, now) if until else now
     if end <= since:
@@ -188,7 +188,7 @@ def _tell(done: "list[Round]", json: bool) -> None:
 
 @app.command(epilog="Example: tenure usage waive a2k4mzq7xw --why 'its disk is lost'")
 def waive(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")],
-          why: Annotated[str, typer.Option(help="For the journal; no names.")], json: Json = False) -> None:
+          why: Why, json: Json = False) -> None:
     """Let an account be removed without a last reading, if its site cannot give one. The gap stays visible."""
     from orchestrator.flows import metering
 

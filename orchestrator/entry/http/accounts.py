@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.entry.http.auth import READERS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
+from orchestrator.entry.http.names import ACCOUNT, PLAIN
 from orchestrator.entry.http.payloads import Instant
 from orchestrator.entry.http.shapes import AccountOut, AccountPage, account_out
 from orchestrator.lifecycle.account import State
@@ -16,7 +17,6 @@ from orchestrator.store import accounts, senders
 from orchestrator.store.accounts import AccountRecord, Filter
 
 AccountPath = Annotated[str, Path(max_length=128, description="the account's id", examples=["a2b3c4d5e6"])]
-_PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
 class Wanted(BaseModel):
@@ -24,13 +24,13 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    site: Annotated[str | None, Query(pattern=_PLAIN)] = None
+    site: Annotated[str | None, Query(pattern=PLAIN)] = None
     state: State | None = None
-    sender: Annotated[str | None, Query(pattern=_PLAIN, description="a sender's id or name")] = None
+    sender: Annotated[str | None, Query(pattern=PLAIN, description="a sender's id or name")] = None
     stuck: bool | None = None
     live: bool | None = None
     ending_before: Instant | None = None
-    after: Annotated[str | None, Query(pattern=r"^a[a-z2-7]{9}$", description="`next` of the page before")] = None
+    after: Annotated[str | None, Query(pattern=ACCOUNT, description="`next` of the page before")] = None
     limit: Annotated[int, Query(ge=1, le=200)] = 50
 
 

@@ -15,6 +15,7 @@ from orchestrator.entry.http.auth import OPERATORS, READERS, Caller, caller, vis
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
+from orchestrator.entry.http.names import ACCOUNT, PLAIN
 from orchestrator.entry.http.payloads import MoveIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
 from orchestrator.flows import booking
@@ -24,7 +25,6 @@ from orchestrator.store.accounts import AccountRecord, Filter
 
 BOOKERS = OPERATORS | {"sender"}
 MOST = 1000
-_PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 _REFUSALS = refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)
 
 
@@ -64,11 +64,11 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    site: Annotated[str | None, Query(pattern=_PLAIN)] = None
-    offer: Annotated[str | None, Query(pattern=_PLAIN)] = None
+    site: Annotated[str | None, Query(pattern=PLAIN)] = None
+    offer: Annotated[str | None, Query(pattern=PLAIN)] = None
     from_: date | None = Field(default=None, alias="from", description="the first day; left out: today")
     days: Annotated[int, Query(ge=1, le=93)] = 14
-    after: Annotated[str | None, Query(pattern=r"^a[a-z2-7]{9}$")] = None
+    after: Annotated[str | None, Query(pattern=ACCOUNT)] = None
 
 
 def routes(desk: Desk) -> APIRouter:

@@ -76,10 +76,14 @@ def public_key(text: str) -> str:
         raise ValueError(str(error)) from error
 
 
+ACCOUNT = r"^a[a-z2-7]{9}$"
+PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""What lists may be asked for by: names and ids of ours."""
+
 PlainId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(plain_id)]
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(person_name)]
 Mail = Annotated[str, StringConstraints(min_length=3, max_length=254), AfterValidator(mail)]
 VoucherCode = Annotated[str, StringConstraints(min_length=4, max_length=128), AfterValidator(voucher_code)]
 PublicKey = Annotated[str, StringConstraints(min_length=20, max_length=4096), AfterValidator(public_key)]
-AccountId = Annotated[str, StringConstraints(pattern=r"^a[a-z2-7]{9}$")]
+AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT)]
 OfferName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?$")]

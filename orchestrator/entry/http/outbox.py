@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.entry.http.auth import READERS, Caller, caller
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
+from orchestrator.entry.http.names import ACCOUNT, PLAIN
 from orchestrator.store import outbox, senders
 from orchestrator.store.outbox import Channel, Filter, Message
-
-_PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
 class WantedMessages(BaseModel):
@@ -21,8 +20,8 @@ class WantedMessages(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    account: Annotated[str | None, Query(pattern=r"^a[a-z2-7]{9}$")] = None
-    sender: Annotated[str | None, Query(pattern=_PLAIN, description="a sender's id or name")] = None
+    account: Annotated[str | None, Query(pattern=ACCOUNT)] = None
+    sender: Annotated[str | None, Query(pattern=PLAIN, description="a sender's id or name")] = None
     channel: Channel | None = None
     type: Annotated[str | None, Query(pattern=r"^[a-z_.]{1,64}$")] = None
     unsent: bool = False
