@@ -50,7 +50,7 @@ def preview(ctx: Context, account_id: str, month: str) -> Bill:
 def close(ctx: Context, account_id: str, month: str, *, actor: str) -> Bill:
     """Fix the month's bill and let cash vouchers pay what they can of it, once. Closed already: the same bill.
 
-    RuleError: those of `preview`, month_open, earlier_open.
+    RuleError: those of `preview`, month_open, earlier_open, not_read.
     """
     return commit("bill.close", ctx.store, lambda tx: _close(ctx, tx, account_id, month, actor))
 
@@ -65,6 +65,7 @@ def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bil
     missing = [one.month for one in _earlier(ctx, tx, account_id, found.since) if one.closed_at is None]
     if missing:
         raise RuleError("earlier_open", f"account {account_id}: close {missing[0]} first; vouchers pay in order")
+    _all_read(ctx, tx, found)
     now = ctx.clock()
     if not bills.add(tx, found, now):
         raise RuleError("being_closed", f"account {account_id}: {month} is being closed at this moment")
@@ -75,6 +76,18 @@ def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bil
     journal.write(tx, "bill.closed", account_id, actor, month=month, base=str(found.base), price=str(found.price),
                   vouchers=str(found.taken), payable=str(found.total))
     return replace(found, closed_at=now)
+
+
+def _all_read(ctx: Context, tx: Tx, found: Bill) -> None:
+    """RuleError while a reading may still come that the bill has to have. What never comes is a gap, and says so."""
+    ends = [part.until for part in found.parts if any(line.rule is rules.Rule.METERED for line in part.lines)]
+    if not ends or max(ends) <= metering.hour_of(ctx.clock() - READ_WITHIN):
+        return
+    read = usage.read_until(tx, found.account, ctx.clock())
+    if read is None or read < max(ends):
+        where = times.zone(ctx.settings.timezone)
+        raise RuleError("not_read", f"account {found.account}: its meters are read to {times.show(read, where)}; do: "
+                                    f"tenure usage read {found.account}. After two hours what is missing is a gap")
 
 
 def credit_of(account: str) -> str:

@@ -81,7 +81,7 @@ def _read(ctx: Context, site: Site, account: Account) -> None:
 def _ask(ctx: Context, site: Site, account: Account) -> list[Measured]:
     """From where the last reading ended: the hour that it ended in is read again, whole."""
     with ctx.store.read() as tx:
-        read_until = usage.read_until(tx, account.id)
+        read_until = usage.read_until(tx, account.id, ctx.clock())
     since = read_until or account.starts_at or account.since
     found = [Measured(one.since, one.until, one.covered, one.amounts) for one in site.usage(account.id, since)]
     for one in found:

@@ -93,9 +93,11 @@ def totals(tx: Tx, account: str) -> dict[str, int]:
     return dict(sorted(sums.items()))
 
 
-def read_until(tx: Tx, account: str) -> datetime | None:
-    """How far the account has been read; None when never."""
-    return tx.execute(select(func.max(_table.c.until)).where(_table.c.account == account)).scalar()
+def read_until(tx: Tx, account: str, now: datetime | None = None) -> datetime | None:
+    """How far the account has been read; None when never. With `now`, apart from what a clock that was ahead has said
+    of times yet to come."""
+    query = select(func.max(_table.c.until)).where(_table.c.account == account)
+    return tx.execute(query if now is None else query.where(_table.c.until <= now)).scalar()
 
 
 def leases_in(tx: Tx, since: datetime, until: datetime, *, site: str | None = None, account: str | None = None,

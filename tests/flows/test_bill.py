@@ -238,7 +238,7 @@ def test_a_preview_leaves_to_earlier_months_what_is_theirs(town: Town) -> None:
 def test_a_closed_bill_stays_as_it_is(town: Town) -> None:
     """Whatever is read, credited or redeemed later; what was closed is what is told."""
     account = signed(town, prices=METERED)
-    town.clock.at = APRIL
+    town.clock.at = APRIL + 2 * HOUR
     made = closed(town, account)
     read(town, account, START + DAY, 2, 900_000)
     assert previewed(town, account) == made
@@ -253,6 +253,25 @@ def test_months_are_closed_in_order_and_when_they_are_over(town: Town) -> None:
     town.clock.at = APRIL + 31 * DAY
     with refusing("earlier_open"):
         closed(town, account, "2027-04")
+
+
+def test_a_month_whose_meters_are_not_all_read_is_not_closed(town: Town) -> None:
+    """What would be read afterwards were never asked for. After two hours it is a gap, and the bill says so."""
+    account = signed(town, prices=METERED)
+    read(town, account, START, 700, 900_000)
+    town.clock.at = APRIL + timedelta(minutes=1)
+    with refusing("not_read"):
+        closed(town, account)
+    read(town, account, START, 728, 900_000)
+    assert "cpu" not in closed(town, account).parts[0].gaps
+
+
+def test_meters_that_are_never_read_do_not_keep_a_month_open(town: Town) -> None:
+    """Its site is lost: two hours later the rest is a gap."""
+    account = signed(town, prices=METERED)
+    read(town, account, START, 700, 900_000)
+    town.clock.at = APRIL + 2 * HOUR
+    assert closed(town, account).parts[0].gaps["cpu"] == ("2027-03-30T12Z/2027-03-31T16Z",)
 
 
 def test_many_who_close_at_once_close_it_once(town: Town) -> None:

@@ -260,6 +260,27 @@ def test_what_is_gone_cannot_be_waived(town: Town) -> None:
     assert refused.value.code == "not_usable"
 
 
+class Ahead(Forgetful):
+    """A site whose clock is a day ahead."""
+
+    def usage(self, account: str, since: object) -> list[Usage]:
+        return [Usage(START + 24 * HOUR, START + 24 * HOUR + MINUTE, MINUTE, {"cpu": 5})]
+
+
+def test_a_clock_that_was_ahead_hides_no_hour(town: Town) -> None:
+    """What it said of tomorrow stays; all that comes until then is read as ever."""
+    id, site = town.active(), town.sites["north"]
+    town.advance(MINUTE)
+    town.instead("north", Ahead(site, None))
+    metering.read_site(town.ctx, "north")
+    town.instead("north", site)
+    town.advance(5 * HOUR)
+    burn(town, id, 60)
+    metering.read_site(town.ctx, "north")
+    assert [row.hour for row in rows(town, id)][:6] == [START + nth * HOUR for nth in range(6)]
+    assert gaps(town, id) == []
+
+
 def test_a_site_whose_meters_say_what_cannot_be_is_not_believed(town: Town) -> None:
     """Nothing of it is kept, and the operator is told."""
     id = town.active()

@@ -71,6 +71,8 @@ def look(config: Config) -> None:
             outages.note(config, book.beat, now)
             for one in book.rows.values():
                 one.cgroup = buckets.NOTHING_RUNS
+        else:
+            outages.put_right(config, now, (now - book.beat) - (steady - book.steady))
         closed = []
         for account, seen in readings(config, book).items():
             row = book.rows.get(account) or begin(config, account, seen if known is None else None)

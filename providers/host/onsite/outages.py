@@ -4,6 +4,9 @@ Each look of the meters is a heart-beat on disk. Two that lie farther apart than
 between them, are the two ends of an outage. Without a boot between them (`meters.booted` stayed as it was) the host was
 up all the while and only the reaper was not: a gap in what is metered, and no outage. A reaper that had died
 before the host went down makes the outage begin at its own last look: nobody else wrote down when the host went.
+
+A host may boot with a clock that is ahead, until somebody sets it: an outage that would end in times to come is put
+right with the clock, or forgotten when the host is started anew before. Else it were made good once that time is there.
 """
 
 import time
@@ -14,15 +17,34 @@ from .buckets import OUTAGE
 from .config import Config
 
 KEPT = 90 * 86_400_000
+SLACK = 1000
+"""By as little a clock is not set, only read late."""
 
 
 def note(config: Config, beat: int, now: int) -> None:
     """The host was started anew between the look at `beat` and the one at `now` (milliseconds). The same outage noted
     again is one: whoever is killed before the look is on disk notes it once more."""
     if not beat or now - beat <= OUTAGE:
+        if now < beat:
+            keep(config, [row for row in load(config) if row[1] <= now])
         return
-    earlier = [row for row in load(config) if row[1] > now - KEPT and row[0] != beat]
-    files.write_json(paths.outages(config), [*earlier, [beat, now]])
+    earlier = [row for row in load(config) if now - KEPT < row[1] <= now and row[0] != beat]
+    keep(config, [*earlier, [beat, now]])
+
+
+def put_right(config: Config, now: int, step: int) -> None:
+    """The clock was set by `step` milliseconds, to `now`: what ended by the clock as it was has ended by as much less.
+    """
+    if step >= -SLACK:
+        return
+    right = [[since, until + step if until > now else until] for since, until in load(config)]
+    keep(config, [row for row in right if row[1] - row[0] > OUTAGE])
+
+
+def keep(config: Config, rows: list[list[int]]) -> None:
+    """These and no others."""
+    if rows != load(config):
+        files.write_json(paths.outages(config), rows)
 
 
 def load(config: Config) -> list[list[int]]:
