@@ -132,6 +132,27 @@ def test_what_is_no_token_is_refused(fresh: tuple[World, Bad], token: str) -> No
     refused(*back(tenure, one), tenure)
 
 
+@pytest.mark.parametrize("subject", [5, ["u-olga"], {"u": "olga"}, True, ""], ids=str)
+def test_a_subject_that_is_no_text_is_refused(fresh: tuple[World, Bad], subject: Any) -> None:
+    """And not a fault of ours."""
+    tenure, one = fresh
+    one.claims |= {"sub": subject}
+    refused(*back(tenure, one), tenure)
+
+
+@pytest.mark.parametrize("other", [
+    {"kty": "AKP", "alg": "ML-DSA-44", "kid": "k0", "pub": "AAAA"}, {"kty": "OKP", "crv": "X", "kid": "k0", "x": "AA"},
+    {"kty": "EC", "crv": "P-999", "kid": "k0", "x": "AA", "y": "AA"}, {"kid": "k0"}, {"kty": 7}], ids=str)
+def test_a_key_that_we_do_not_know_is_passed_over(fresh: tuple[World, Bad], other: dict[str, Any]) -> None:
+    """RFC 7517, section 5: a provider may have new kinds of keys beside those that we can use."""
+    tenure, one = fresh
+    keys = {"keys": [other, one.key.as_dict(private=False)]}
+    one.answers["/jwks"] = (200, json.dumps(keys).encode())
+    answer, browser = back(tenure, one)
+    assert answer.status_code == 303, answer.text
+    assert browser.cookies
+
+
 def test_a_rotated_key_is_fetched_once(fresh: tuple[World, Bad]) -> None:
     """A new key's name makes us ask again; a name that is nobody's does not make us ask for ever."""
     tenure, one = fresh

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 from joserfc.jwt import JWTClaimsRegistry
 from pydantic import BaseModel, ValidationError
 
@@ -160,9 +160,11 @@ class Provider:
                 return self._keys[1]
         said = self._get(known.jwks_uri)
         try:
-            found = KeySet.import_key_set({"keys": [key for key in said["keys"] if key.get("use", "sig") == "sig"]})
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+            found = KeySet([key for raw in said["keys"] if raw.get("use", "sig") == "sig" for key in _known_key(raw)])
+        except (TypeError, KeyError, AttributeError) as error:
             raise ProviderAway(f"its keys cannot be used: {error}") from error
+        if not found.keys:
+            raise ProviderAway("it has no key that we can use")
         with self._lock:
             self._keys = (now, found)
         return found
@@ -215,6 +217,14 @@ class Provider:
         if answer.status_code != 200:
             raise ProviderAway(f"it answers {answer.status_code}")
         return said
+
+
+def _known_key(raw: dict[str, Any]) -> list[Key]:
+    """The key, or none of a kind that we do not know: it may stand beside others (RFC 7517, section 5)."""
+    try:
+        return [JWKRegistry.import_key(raw)]
+    except (JoseError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _groups(claim: object) -> frozenset[str]:
