@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from orchestrator.flows import operate
 from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.periods import Period
+from orchestrator.lifecycle.programme import Limit
 from orchestrator.store import vouchers
 from tests.faults.stage import LEASE_LAPSES, Processes, Stage, check_everything_ended
 from tests.faults.test_races import at_once
+from tests.flows import scheme
 from tests.flows.town import Town, town
 from tests.store import postgres
 
@@ -51,6 +55,21 @@ def test_two_hundred_at_once_for_twenty_places(crowded: Town) -> None:
         states = [row.voucher.state.value for row in vouchers.list_(tx, limit=1000)]
     assert answers.count("no_capacity") == 180
     assert (states.count("issued"), states.count("redeemed")) == (180, 20)
+
+
+@pytest.mark.parametrize(("limits", "refused"), [
+    ({"pool": Limit(Period.WEEK, vouchers=40), "cap": Limit(Period.EVER)}, "pool_empty"),
+    ({"cap": Limit(Period.WEEK, Decimal(960))}, "cap_reached"),
+])
+def test_a_thousand_redemptions_at_once_overdraw_neither_pool_nor_cap(
+    tmp_path: Path, database: str, limits: dict[str, object], refused: str
+) -> None:
+    """40 of 24 h are given, 960 refused by the rule's name; the sums replay."""
+    with town(tmp_path / "home", url=database) as made:
+        of = scheme.programme("nanjing-trial", **limits)
+        scheme.apply(made, of)
+        came = scheme.at_once(made, of, "24", 1000)
+        assert (came, len(made.all()), scheme.checked(made)) == ({"given": 40, refused: 960}, 40, [])
 
 
 def test_the_same_event_a_hundred_times_at_once_is_one_account(crowded: Town) -> None:

@@ -1,5 +1,7 @@
 """Schemes for tests: the example programmes on a town, vouchers of them, holders who fit."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 from orchestrator.flows import entitlement
 from orchestrator.flows.documents import Documents, read
 from orchestrator.flows.redeem import Accepted
+from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.lifecycle.programme import Programme
 from orchestrator.store import ledger, programmes, sites, vouchers
@@ -48,6 +51,21 @@ def code(town: Town, of: Programme, worth: str, bound: str | None = None) -> str
 def redeem(town: Town, of: Programme, worth: str, holder: Holder = FIRM, **more: object) -> Accepted:
     """A fresh voucher of this worth, redeemed."""
     return town.redeem(code(town, of, worth), holder=holder, **more)  # type: ignore[arg-type]
+
+
+def at_once(town: Town, of: Programme, worth: str, count: int, **more: object) -> Counter[str]:
+    """So many fresh vouchers, redeemed by one holder from many threads: how many were "given", the others by code."""
+    codes = [code(town, of, worth) for _ in range(count)]
+
+    def one(voucher: str) -> str:
+        try:
+            town.redeem(voucher, holder=FIRM, **more)  # type: ignore[arg-type]
+        except RuleError as refusal:
+            return refusal.code
+        return "given"
+
+    with ThreadPoolExecutor(24) as pool:
+        return Counter(pool.map(one, codes))
 
 
 def balance(town: Town, account: str) -> Decimal:

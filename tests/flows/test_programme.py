@@ -1,7 +1,5 @@
 """Redemptions under programmes: rules, pools, caps and sums in one transaction."""
 
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +13,7 @@ from orchestrator.lifecycle.periods import Period
 from orchestrator.lifecycle.programme import Limit, Programme, Where
 from orchestrator.store import senders
 from orchestrator.store.senders import Sender
-from tests.flows.scheme import FIRM, apply, balance, checked, code, programme, redeem
+from tests.flows.scheme import FIRM, apply, at_once, balance, checked, code, programme, redeem
 from tests.flows.town import START, Town, public_key
 
 HOUR = timedelta(hours=1)
@@ -267,19 +265,13 @@ def test_a_code_of_no_programme_cannot_be_given_one(town: Town) -> None:
     assert caught.value.code == "programme_unknown"
 
 
-def test_a_thousand_redemptions_at_once_never_overdraw(town: Town) -> None:
-    """A pool of 40 vouchers and 1,000 redemptions: 40 accounts, 960 refusals with the pool's figure."""
-    of = programme("nanjing-trial", pool=Limit(Period.WEEK, vouchers=40), cap=Limit(Period.EVER))
+@pytest.mark.parametrize(("limits", "refused"), [
+    ({"pool": Limit(Period.WEEK, vouchers=40), "cap": Limit(Period.EVER)}, "pool_empty"),
+    ({"cap": Limit(Period.WEEK, Decimal(960))}, "cap_reached"),
+])
+def test_a_thousand_redemptions_at_once_never_overdraw(town: Town, limits: dict[str, object], refused: str) -> None:
+    """A pool of 40 vouchers, or an entity's cap of 40 times 24 h: 40 accounts, 960 refusals by the rule's name."""
+    of = programme("nanjing-trial", **limits)
     apply(town, of)
-    codes = [code(town, of, "24") for _ in range(1000)]
-
-    def one(voucher: str) -> str:
-        try:
-            town.redeem(voucher, holder=FIRM)
-        except RuleError as refusal:
-            return refusal.code
-        return "made"
-
-    with ThreadPoolExecutor(24) as pool:
-        came = Counter(pool.map(one, codes))
-    assert (came, len(town.all()), checked(town)) == ({"made": 40, "pool_empty": 960}, 40, [])
+    came = at_once(town, of, "24", 1000)
+    assert (came, len(town.all()), checked(town)) == ({"given": 40, refused: 960}, 40, [])

@@ -62,6 +62,12 @@ def test_nanjing_has_80_and_then_180_times_10_to_the_16() -> None:
     assert [sum(counts[:nth]) * 10**16 for nth in (1, 2)] == [80 * 10**16, 180 * 10**16]
 
 
+def test_the_network_has_hubs_cities_and_edges() -> None:
+    """Jiangsu, "2+N+X": Nanjing and Suzhou are the hubs, Yangzhou is a city's, beside it an edge."""
+    assert {site.name: site.tier for site in example("jiangsu-sites.yaml").sites} == {
+        "nanjing": "hub", "suzhou": "hub", "yangzhou": "city", "yangzhou-edge": "edge"}
+
+
 def test_wuxi_has_50_million_a_year() -> None:
     """50,000,000.00 yuan, in a civil year, for all entities together; no cap for one entity."""
     assert (WUXI.pool.amount, WUXI.pool.per, WUXI.cap.amount) == (Decimal("50000000.00"), Period.YEAR, None)
