@@ -1,11 +1,13 @@
 """The example programmes as they are, on a real cluster: from the draw to the contract's end, in minutes instead of
-days because operators move the ends."""
+days because operators move the ends. Holders hear of everything by mail, from a real server on loopback."""
 
 import hashlib
 import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +18,9 @@ import yaml
 
 from tests.demo import probes
 from tests.demo.world import World
-from tests.drive import Holder, until
+from tests.drive import DriveError, Holder, until
+from tests.flows import postoffice
+from tests.flows.postoffice import PostOffice
 from tests.lab.independent import listing
 from tests.lab.slurm import SlurmLab
 from tests.lab.tenured import offer_document
@@ -35,9 +39,19 @@ PAPER = hashlib.sha256(b"paper").hexdigest()
 
 
 @pytest.fixture(scope="module")
-def city() -> Iterator[World]:
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostOffice]:
+    """A mail server that wants TLS and a password."""
+    with postoffice.office(tmp_path_factory.mktemp("post")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def city(post: PostOffice) -> Iterator[World]:
     """A cluster with the example programmes and prices; its accelerators bear the examples' name."""
     with installation(SlurmLab(f"pr{os.getpid()}"), OFFERS) as made:
+        settings = made.tenure.home / "tenure.yaml"
+        known = yaml.safe_load(settings.read_text())
+        settings.write_text(yaml.safe_dump({**known, "mail": post.settings.model_dump(mode="json")}))
         for file in sorted(EXAMPLES.glob("*.yaml")):
             if file.name != "jiangsu-sites.yaml":
                 made.tenure.cli("apply", "-f", str(this_year(file, made.tenure.home.parent / file.name)))
@@ -82,10 +96,26 @@ def lasts(seen: dict[str, Any]) -> timedelta:
     return datetime.fromisoformat(seen["ends_at"]) - datetime.fromisoformat(seen["starts_at"])
 
 
-def ended(city: World, account: str) -> None:
-    """An operator moves the end to in a moment; then nothing is left, as plain commands see it."""
+def mailed(post: PostOffice, account: str, *events: str) -> dict[str, EmailMessage]:
+    """The mails about the account by event, once all of these have arrived."""
+    def look() -> dict[str, EmailMessage] | None:
+        found = {one["Tenure-Event"]: one for one in post.box.mails if one["Tenure-Account"] == account}
+        return found if set(events) <= set(found) else None
+    return until(f"mail of {', '.join(events)}", look, within=30, every=0.2)
+
+
+def words(mail: EmailMessage) -> str:
+    """What its reader sees without HTML."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def ended(city: World, account: str, *how: str) -> None:
+    """An operator moves the end to in a moment, or ends it as told; then nothing is left, as plain commands see it."""
     uid = probes.uid_of(account)
-    city.tenure.cli("account", "extend", account, "--to", "+4s", "--why", "the tests' short times", "--yes")
+    in_a_moment = ("account", "extend", account, "--to", "+4s", "--why", "the tests' short times", "--yes")
+    city.tenure.cli(*(how or in_a_moment))
     city.tenure.wait(account, {"RECLAIMED"}, city.token, within=90)
     assert listing(city.place, account, uid) == []
     assert city.tenure.cli("certificate", "verify", account)["ok"]
@@ -122,8 +152,9 @@ def contracted(city: World, account: str, *terms: str) -> dict[str, Any]:
     return drafted
 
 
-def test_a_drawn_trial_becomes_a_contract_with_money_off(city: World, tmp_path: Path) -> None:
-    """Nanjing's trial of 96 h, its rental in place with a job running through, Wuxi's cash off the bill, the end."""
+def test_a_drawn_trial_becomes_a_contract_with_money_off(city: World, post: PostOffice, tmp_path: Path) -> None:
+    """Nanjing's trial of 96 h, its rental in place with a job running through, Wuxi's cash off the bill, the end; and
+    a mail about each of these, the last with the certificate."""
     account, holder, seen = usable(city, redeem(city, won(city, tmp_path)), tmp_path / "holder")
     assert lasts(seen) == timedelta(hours=96)
     job = holder.ssh("sbatch", "--parsable", "-o", "kept", "--wrap", "'sleep 3; echo done'").stdout.strip()
@@ -141,6 +172,30 @@ def test_a_drawn_trial_becomes_a_contract_with_money_off(city: World, tmp_path: 
     assert {line["contract"] for line in bill["lines"]} - {None} == {paper["contract"]}
     ended(city, account)
     assert city.tenure.cli("contract", "show", paper["contract"])["stage"] == "ended"
+    mails = mailed(post, account, "account.redeemed", "account.usable", "contract.drafted", "contract.signed",
+                   "contract.active", "account.fenced", "account.reclaimed")
+    assert {one["To"].addresses[0].addr_spec for one in mails.values()} == {UNIVERSITY["email"]}
+    assert paper["signing_url"] in words(mails["contract.drafted"])
+    assert [one.get_filename() for one in mails["account.reclaimed"].iter_attachments()]
+
+
+def test_a_trial_that_is_booked_ahead_begins_at_its_time(city: World, post: PostOffice, tmp_path: Path) -> None:
+    """Some seconds ahead: nobody gets in before, the whole 24 h count from then, and the holder is told by mail."""
+    code = voucher(city, "nanjing-ahead", "24")
+    assert redeem(city, code)["code"] == "begin_missing"
+    begins_at = datetime.now(UTC) + timedelta(seconds=12)
+    accepted = redeem(city, code, begins_at=begins_at.isoformat())
+    early = Holder(tmp_path / "early")
+    with suppress(DriveError):
+        early.claim(accepted["claim_url"])
+        assert datetime.now(UTC) >= begins_at
+    account, holder, seen = usable(city, accepted, tmp_path / "early")
+    assert (datetime.fromisoformat(seen["starts_at"]) >= begins_at, lasts(seen)) == (True, timedelta(hours=24))
+    assert holder.ssh("srun", "echo", "on time").stdout.strip() == b"on time"
+    mails = mailed(post, account, "account.redeemed", "account.usable")
+    assert [accepted["claim_url"] in words(one) for one in mails.values()] == [True] * len(mails)
+    city.tenure.cli("account", "fence", account, "--why", "it was used", "--yes")
+    ended(city, account, "account", "reclaim", account, "--why", "nobody waits three days", "--yes")
 
 
 def test_resource_hours_are_an_account_with_the_chip(city: World, tmp_path: Path) -> None:
