@@ -13,8 +13,8 @@ const server = createServer(async (request, response) => {
     const event = webhook.verify(Buffer.concat(chunks).toString("utf8"), request.headers);
     const id = request.headers["webhook-id"];
     if (!seen.has(id)) {
+      console.log(event.type, event.data.account ?? "-");
       seen.add(id);
-      console.log(event.type, event.data.account);
     }
     response.writeHead(204).end();
   } catch (error) {

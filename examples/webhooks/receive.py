@@ -23,8 +23,8 @@ class Receiver(BaseHTTPRequestHandler):
             self.end_headers()
             return
         if self.headers["webhook-id"] not in seen:
+            print(event["type"], event["data"].get("account", "-"), flush=True)  # noqa: T201
             seen.add(self.headers["webhook-id"])
-            print(event["type"], event["data"]["account"], flush=True)  # noqa: T201
         self.send_response(204)
         self.end_headers()
 

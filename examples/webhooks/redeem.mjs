@@ -1,5 +1,6 @@
 // Send one redemption: TENURE_SECRET=whsec_… node redeem.mjs https://tenure.example platform VOUCHER
-// Needs `npm install standardwebhooks`. Sent twice with the same event id, it is redeemed once.
+// Needs `npm install standardwebhooks`. Send it again with the same EVENT_ID and EVENT_TIME for the same answer; it is
+// redeemed once. Keep both with your event: another time is another body, and answered with 409.
 import { Webhook } from "standardwebhooks";
 
 const [address, sender, voucher] = process.argv.slice(2);

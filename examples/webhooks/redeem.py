@@ -1,6 +1,7 @@
 """Send one redemption: `TENURE_SECRET=whsec_… python redeem.py https://tenure.example platform VOUCHER`.
 
-Needs `pip install standardwebhooks httpx`. Sent twice with the same event id, it is redeemed once.
+Needs `pip install standardwebhooks httpx`. Send it again with the same EVENT_ID and EVENT_TIME for the same answer;
+it is redeemed once. Keep both with your event: another time is another body, and answered with 409.
 """
 
 import json

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Send one redemption: TENURE_SECRET=whsec_… ./redeem.sh https://tenure.example platform VOUCHER
 # Needs curl, and python3 without packages for the signature: openssl would take the secret as an argument, where every
-# user of the machine can read it. Sent twice with the same event id, it is redeemed once.
+# user of the machine can read it. Send it again with the same EVENT_ID and EVENT_TIME for the same answer; it is
+# redeemed once. Keep both with your event: another time is another body, and answered with 409.
 set -eu
 address=$1 sender=$2 voucher=$3
 event=${EVENT_ID:-redemption-$voucher}

@@ -62,6 +62,8 @@ def plan(ctx: Context, site: str, wish: Wish) -> list[Stay]:
     """Every live account of the site, by its end. RuleError: not_found, bad_end, not_on_contract. Changes nothing."""
     if wish.end_by is not None and wish.end_by <= ctx.clock():
         raise RuleError("bad_end", f"{wish.end_by.isoformat()} is past: it cannot be an end")
+    if wish.until is not None and wish.until <= ctx.clock():
+        raise RuleError("bad_end", f"--until {wish.until.isoformat()} is past: say when the site is to be empty")
     with ctx.store.read() as tx:
         if sites.get(tx, site) is None:
             raise RuleError("not_found", f"there is no site {site!r}")

@@ -151,7 +151,7 @@ def _told(ctx: Context, message: Message, session: Session | None) -> Outcome:
         if message.channel != outbox.MAIL:
             return webhook.send(ctx, message)
         if session is None:
-            return Outcome("no mail server is set up any more: tenure.yaml has no `mail:`")
+            return Outcome("tenure.yaml had no `mail:` when this process started: set it, and restart the worker")
         return mail.send(ctx, session, message)
     except StoreError:
         raise

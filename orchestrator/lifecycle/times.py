@@ -10,6 +10,7 @@ from orchestrator.lifecycle.errors import RuleError
 
 ZONE = "Asia/Shanghai"
 _CHINA = timezone(timedelta(hours=8), ZONE)
+_UTC = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z\b|\+00:00)")
 _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d:?\d\d)?)?")
 
 
@@ -62,6 +63,11 @@ def span(text: str) -> timedelta:
 def show(at: datetime | None, where: tzinfo | None = None) -> str:
     """Civil time with its offset, to the second; `-` for none."""
     return "-" if at is None else at.astimezone(where or zone()).isoformat(sep=" ", timespec="seconds")
+
+
+def civil(text: str, where: tzinfo | None = None) -> str:
+    """The text with each instant in UTC, as errors and the journal write them, as `show` writes it."""
+    return _UTC.sub(lambda found: show(datetime.fromisoformat(found[0]), where), text)
 
 
 def show_span(length: timedelta) -> str:

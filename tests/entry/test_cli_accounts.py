@@ -135,6 +135,39 @@ def test_a_held_account_is_not_taken_back(home: Home) -> None:
     assert shown(home, account)["state"] == "RECLAIMED"
 
 
+def test_letting_an_account_go_at_a_held_site_says_that_it_is_held_all_the_same(home: Home) -> None:
+    """Of two holds one is left."""
+    account = home.active()
+    home("hold", "rehearsal")
+    home("hold", account)
+    try:
+        said = home("hold", account, "--off")
+        assert said.code == 0
+        assert f"held all the same, by a hold of their own or of their site: {account}" in said.err
+    finally:
+        assert home("hold", "rehearsal", "--off", "--yes").err == ""
+
+
+def test_an_error_has_civil_time(home: Home) -> None:
+    """As everything that people read."""
+    said = home("account", "extend", home.active(), "--to", "2026-01-31 18:00")
+    assert (said.code, "2026-01-31 18:00:00+08:00 is not an end" in said.err) == (1, True)
+
+
+def test_history_has_civil_time(home: Home) -> None:
+    """In the facts, too."""
+    said = home("account", "show", home.active(), "--history").out
+    assert "ends_at=" in said
+    assert "+00:00" not in said
+
+
+@pytest.mark.parametrize("command", [("usage", "show"), ("bill", "preview"), ("contract", "draft")])
+def test_an_account_that_is_not_there_is_told_with_the_list(home: Home, command: tuple[str, ...]) -> None:
+    """Whatever was asked about it."""
+    more = {"bill": ("--month", "2026-11"), "contract": ("--class", "A", "--until", "+90d")}.get(command[0], ())
+    assert "`tenure account list --all` shows those there are" in home(*command, "a222222222", *more).err
+
+
 def test_a_hold_wants_something_that_exists(home: Home) -> None:
     """Neither an account nor a site: nothing is held."""
     assert home("hold", "nobody").code == 1

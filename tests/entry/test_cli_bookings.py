@@ -25,6 +25,8 @@ def test_a_booking_is_made_listed_moved_and_cancelled(home: Home) -> None:
     id = book(home, "+7d")
     [listed] = home("booking", "list", "--json").json
     assert (listed["account"], listed["state"], listed["offer"]) == (id, "REQUESTED", "trial")
+    assert f"{id}\tREQUESTED" in home("account", "list").out
+    assert "\tbegins in " in home("account", "list").out
     moved = home("booking", "move", id, "--begins-at", "+9d", "--why", "a fair", "--json").json
     assert datetime.fromisoformat(moved["begins_at"]) > datetime.fromisoformat(listed["begins_at"])
     said = home("booking", "cancel", id, "--why", "not coming")

@@ -30,6 +30,8 @@ def test_a_plan_shows_each_account_and_changes_nothing(home: Home) -> None:
     plain = home("site", "drain", "rehearsal", "--until", "+2h", "--plan")
     assert "3 ends by itself" in plain.out
     assert "nothing was changed" in plain.err
+    assert "empty at" in plain.err
+    assert "is past" in home("site", "drain", "rehearsal", "--until", "2026-01-01", "--plan").err
 
 
 def test_draining_alone_touches_no_account(home: Home) -> None:

@@ -85,6 +85,23 @@ def test_the_receiver_takes_each_callback_once(tenure: World) -> None:
     assert lines == [f"account.usable {account}"]
 
 
+def test_the_receiver_takes_a_test_of_the_operator(tenure: World) -> None:
+    """It is about no account."""
+    allowed = replace(tenure.ctx, settings=tenure.ctx.settings.model_copy(
+        update={"callbacks": Callbacks(allow=(IPv4Network("127.0.0.0/8"),))}))
+    with receiver(tenure.secret) as (process, port):
+        with tenure.ctx.store.write() as tx:
+            senders.set_callback(tx, tenure.platform, f"http://127.0.0.1:{port}/hook")
+            id = outbox.put(tx, tenure.platform, "sender.test", "-", {"sender": tenure.platform}, tenure.ctx.clock())
+        with tenure.ctx.store.read() as tx:
+            message = outbox.get(tx, id)
+        assert message is not None
+        assert deliver(allowed, message)
+        process.terminate()
+        assert process.stdout is not None
+        assert process.stdout.read().splitlines() == ["sender.test -"]
+
+
 def test_the_usable_callback_brings_the_claim_link(tenure: World) -> None:
     """A platform may send it on; it is in the message and not in the database."""
     account, url = usable(tenure, "callback-2")

@@ -268,7 +268,7 @@ def test_settings_taken_away_leave_what_was_queued_waiting(town: Town, post: Pos
     use(town, None)
     deliver(town)
     assert (mails(town)[0].state, mails(town)[0].error) == (
-        "waiting", "no mail server is set up any more: tenure.yaml has no `mail:`")
+        "waiting", "tenure.yaml had no `mail:` when this process started: set it, and restart the worker")
 
 
 def test_a_connection_that_the_server_closed_is_made_anew(town: Town, post: PostOffice) -> None:

@@ -56,3 +56,14 @@ def test_what_is_shown_can_be_written_back(naive: datetime) -> None:
     """Copied from a table into a command, a time is the same instant."""
     at = naive.replace(microsecond=0, tzinfo=UTC)
     assert times.parse(times.show(at), NOW) == at
+
+
+@pytest.mark.parametrize(("said", "read"), [
+    ("2026-11-01T01:00:00+00:00 has passed", "2026-11-01 09:00:00+08:00 has passed"),
+    ("from 2026-11-01T01:00:00.123456+00:00 to 2026-11-01T02:00:00Z", "from 2026-11-01 09:00:00+08:00 to "
+                                                                       "2026-11-01 10:00:00+08:00"),
+    ("at 2026-11-01T01:00:00+08:00, or 2026-11-01", "at 2026-11-01T01:00:00+08:00, or 2026-11-01"),
+])
+def test_instants_in_a_sentence_are_read_as_civil_time(said: str, read: str) -> None:
+    """Those in UTC; others are somebody's own words."""
+    assert times.civil(said) == read

@@ -60,7 +60,7 @@ def _inside(ctx: "Context") -> "list[Finding]":
     with ctx.store.read() as tx:
         names = [row.name for row in sites.list_(tx)]
     found.append(Finding("sites", bool(names), f"{len(names)}", "tenure apply -f site.yaml"))
-    return found + [Finding(f"site {site}: {one.subject}", one.ok, one.seen, one.remedy)
+    return found + [Finding(f"site {site}: {shown.what(one)}", one.ok, one.seen, one.remedy)
                     for site, one in findings(ctx, names)]
 
 
@@ -116,7 +116,7 @@ def _clock(ctx: "Context") -> "Finding":
         after = datetime.now(UTC).timestamp()
     # SQLite's clock is this machine's, in whole seconds.
     offset = 0.0 if ctx.store.is_sqlite and there <= after < there + 2 else there - (before + after) / 2
-    return Finding("clock", abs(offset) <= MOST_SKEW, f"{datetime.now(UTC).isoformat(timespec='seconds')}, the "
+    return Finding("clock", abs(offset) <= MOST_SKEW, f"{output.shown(datetime.now(UTC))}, the "
                    f"database's {offset:+.3f} s off", "set the clocks of both machines (NTP)")
 
 

@@ -99,6 +99,7 @@ def _preview(stays: "list[Stay]") -> None:
     if not stays:
         output.note("no account is there")
         return
+    output.note("  " + "  ".join(column.replace("_", " ") for column in COLUMNS))
     for stay in stays[:PREVIEW]:
         output.note("  " + "  ".join(output.cell(_row(stay)[column]) for column in COLUMNS))
     if len(stays) > PREVIEW:

@@ -32,12 +32,21 @@ def explain(error: Exception) -> Failure | None:
             return Failure("nothing was changed")
         case RuleError(code="bad_document"):
             return Failure(str(error), places=True)
+        case RuleError(code="not_found"):
+            return Failure(_with_list(str(error)))
         case RuleError():
             return Failure(str(error), output.USAGE if error.code in _OF_USAGE else output.FAILED)
         case OSError():
             return Failure(f"{error.filename}: {error.strerror}") if error.filename else None
         case _:
             return _of_other_rooms(error)
+
+
+def _with_list(message: str) -> str:
+    """A thing that is not there, with the command that lists those that are."""
+    lists = {"there is no account": "tenure account list --all", "there is no site": "tenure site list"}
+    listing = next((command for start, command in lists.items() if message.startswith(start)), None)
+    return f"{message}: `{listing}` shows those there are" if listing and "`" not in message else message
 
 
 def _usage(error: typer.TyperException) -> str:

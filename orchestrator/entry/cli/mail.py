@@ -22,9 +22,11 @@ def send_test(address: Annotated[str, typer.Argument(help="Where the test goes."
     """Send a test mail, now. Exit code 1 when the server does not take it."""
     from orchestrator.flows import mail
 
+    if "@" not in address.strip("@"):
+        raise CommandError(f"{address!r} is no mail address: write name@example.edu.cn", USAGE)
     with opened() as ctx:
         if ctx.settings.mail is None:
-            raise CommandError("no mail server is set up: tenure.yaml has no `mail:`")
+            raise CommandError("no mail server is set up: tenure.yaml has no `mail:` (it shows one as a comment)")
         with output.progress(f"writing to {address}"):
             id, outcome = mail.send_test(ctx, address)
     if outcome.error is not None:

@@ -43,8 +43,8 @@ def add(site: Annotated[str, typer.Argument(help="The site's name.")],
         counted = dict(Counter(one.outcome.value if one.outcome else "later" for one in planned))
         if dry_run:
             output.answer(json, {"outage": made.id, "accounts": planned},
-                          f"{output.count(len(planned), 'account')} concerned: {output.cell(counted)}; "
-                          "nothing was changed")
+                          f"{output.count(len(planned), 'account')} concerned"
+                          f"{f': {output.cell(counted)}' if counted else ''}; nothing was changed")
             return
         output.confirm(f"Tell of this outage of {site} ({times.show_span(end - since)}, "
                        f"{output.count(len(planned), 'account')})?", yes)

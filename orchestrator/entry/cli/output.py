@@ -87,7 +87,7 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """One line on stderr: what an operator should see, but a program not read."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(times.civil(text, _where) + "\n")
     sys.stderr.flush()
 
 
@@ -193,7 +193,7 @@ def cell(value: Any) -> str:
         case Mapping():
             return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
         case _:
-            return str(value)
+            return times.civil(str(value), _where)
 
 
 def _no_markup(text: str) -> str:

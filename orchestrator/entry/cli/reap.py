@@ -122,8 +122,21 @@ def hold(target: Annotated[str, typer.Argument(metavar="ACCOUNT|SITE|all", help=
         if off and account is None:
             output.confirm(f"Let reclaims go on {'everywhere' if site is None else f'at {site}'}?", yes)
         ids = operate.hold(ctx, not off, account=account, site=site, actor=actor(), why=why)
-    output.answer(json, {"target": target, "hold": not off, "accounts": ids},
+        held = _still_held(ctx, ids) if off else ids
+    output.answer(json, {"target": target, "hold": not off, "accounts": ids, "held": held},
                   f"{'reclaim goes on' if off else 'held'}: {target}, {output.count(len(ids), 'live account')}")
+    if off and held:
+        output.note(f"held all the same, by a hold of their own or of their site: {', '.join(held[:5])}"
+                    f"{f' and {len(held) - 5} more' if len(held) > 5 else ''}; do: tenure hold ACCOUNT|SITE --off")
+
+
+def _still_held(ctx: "Context", ids: list[str]) -> list[str]:
+    """Of these accounts, those that another hold keeps."""
+    from orchestrator.store import accounts
+
+    with ctx.store.read() as tx:
+        found = [accounts.get(tx, id) for id in ids]
+    return [account.id for account in found if account is not None and account.hold]
 
 
 def _target(ctx: "Context", target: str) -> tuple[str | None, str | None]:
@@ -137,4 +150,5 @@ def _target(ctx: "Context", target: str) -> tuple[str | None, str | None]:
             return target, None
         if sites.get(tx, target) is not None:
             return None, target
-    raise CommandError(f"{target!r} is neither an account nor a site, nor `all`")
+    raise CommandError(f"{target!r} is neither an account nor a site, nor `all`: `tenure account list --all` "
+                       "and `tenure site list` show those there are")

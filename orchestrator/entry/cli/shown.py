@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.store.accounts import AccountRecord
     from providers.protocol import Finding
 
+NOT_YET = frozenset({State.REQUESTED, State.PROVISIONING})
 COLUMNS = ["id", "state", "site", "offer", "ends_at", "left", "owed", "stuck"]
 STUCK_COLUMNS = ["id", "state", "site", "failed", "times", "since", "error", "next", "do"]
 
@@ -40,13 +41,21 @@ def finding(one: "Finding") -> dict[str, Any]:
     return output.plain_fields(one) | {"remedy": "" if one.ok else one.remedy}
 
 
+def what(one: "Finding") -> str:
+    """Its part and its subject, on one line with others of the same site."""
+    return f"{one.part} {one.subject}" if one.part and one.part != "site" else one.subject
+
+
 def row(record: "AccountRecord", now: datetime) -> list[str]:
     """The cells of COLUMNS."""
     it = record.account
     left = it.remaining(now) if it.state in USABLE or it.state is State.FENCED else timedelta()
     stuck = record.stuck
+    told = times.show_span(left) if left else "-"
+    if it.begins_at is not None and it.begins_at > now and it.state in NOT_YET:
+        told = f"begins in {times.show_span(it.begins_at - now)}"
     return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, output.shown(it.ends_at),
-            times.show_span(left) if left else "-", record.owed.value if record.owed else "-",
+            told, record.owed.value if record.owed else "-",
             f"{stuck.what}: {stuck.next} acts next" if stuck else "-"]
 
 
@@ -54,8 +63,8 @@ def stuck_row(record: "AccountRecord") -> list[str]:
     """The cells of STUCK_COLUMNS: all that whoever is woken by it has to know."""
     it, stuck = record.account, record.stuck
     assert stuck is not None
-    return [it.id, it.state.value, it.site, stuck.what, str(stuck.count), output.shown(stuck.since), stuck.error,
-            stuck.next, stuck.remedy or "wait: it is tried again"]
+    return [it.id, it.state.value, it.site, stuck.what, str(stuck.count), output.shown(stuck.since),
+            output.cell(stuck.error), stuck.next, stuck.remedy or "wait: it is tried again"]
 
 
 def facts(record: "AccountRecord", sender: str) -> dict[str, Any]:

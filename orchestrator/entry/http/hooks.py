@@ -93,7 +93,8 @@ def _verified(desk: Desk, envelope: Envelope, raw: bytes, body_hash: str) -> tup
     if wait:
         raise Problem(429, "too_many_requests", f"sender {sender.name} sends too much at once", retry_after=wait)
     if earlier is not None and earlier.body_hash != body_hash:
-        raise RuleError("event_reused", f"event {envelope.event!r} came before with another body")
+        raise RuleError("event_reused", f"event {envelope.event!r} came before with another body: a repetition "
+                        "is the same bytes, its `timestamp` too")
     return sender, earlier.account if earlier is not None else None
 
 
