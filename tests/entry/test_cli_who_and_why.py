@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from orchestrator.app import App
 from orchestrator.entry.cli.main import app
 from orchestrator.flows.trouble import Trouble, mark
 from orchestrator.store import accounts, sessions
+from tests.drive import until
 from tests.entry.cli_home import HOLDER, Home, made
 from tests.entry.test_cli_ends import stray
 
@@ -182,6 +183,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Ready:
         while "is open for entries" in home("draw", "run", name).err:
             pass
     assert home("draw", "run", "drawn", "--value", "SSE 3412.07").code == 0
+    (claim_by,) = (one["claim_by"] for one in home("draw", "list", "--json").json if one["draw"] == "drawn")
+    until("winners had their time", lambda: datetime.now(UTC) > datetime.fromisoformat(claim_by) or None, within=20)
     token = home("token", "add", "--name", "old", "--json").json["id"]
     with App.open(home.folder) as opened, opened.ctx.store.write() as tx:
         now = opened.ctx.clock()

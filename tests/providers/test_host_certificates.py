@@ -73,7 +73,7 @@ def test_the_same_key_gets_the_same_principal() -> None:
 
 def test_no_certificate_after_the_end() -> None:
     """A lease that has ended mints nothing."""
-    with pytest.raises(Refused, match="ended"):
+    with pytest.raises(Refused, match="its time is over"):
         certificates.mint(CA, certificates.holder_key(make_key().public), "aaaaaaaaaa", "who", NOW, NOW)
 
 
