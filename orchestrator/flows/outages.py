@@ -67,12 +67,14 @@ def add(ctx: Context, outage: Outage) -> None:
 
 
 def look(ctx: Context, name: str) -> list[Outage]:
-    """Ask the site when it was out. Answers what was not known. Raises SiteError."""
+    """Ask the site when it was out. Answers what was not known; years are a clock's fault, not an outage. Raises
+    SiteError."""
     site, said_by, now = ctx.sites.get(name), f"site:{name}", ctx.clock()
     with ctx.store.read() as tx:
         since = outages.last_said_by(tx, name, said_by) or now - LONGEST
     told = [Outage(_id(name, one.since, one.until), name, one.since, one.until, said_by, "by its own heart-beat", now)
-            for one in site.outages(since) if one.since < one.until <= now + AHEAD and one.until > since]
+            for one in site.outages(since)
+            if one.since < one.until <= now + AHEAD and one.until > since and one.until - one.since <= LONGEST]
     if not told:
         return []
     return commit("outage.keep", ctx.store, lambda tx: [one for one in told if _note(tx, one)])

@@ -42,6 +42,16 @@ def test_an_outage_of_which_the_site_tells_itself_is_made_good_in_a_round(town: 
     assert noted(town)[0].said_by == "site:north"
 
 
+def test_a_site_that_was_out_for_years_had_no_clock(town: Town) -> None:
+    """Nothing is given for it: an operator tells of an outage as long as that."""
+    id = trial(town)
+    town.advance(5 * HOUR)
+    with town.sites["north"].keeper.held() as world:
+        world.outages.append((0.0, town.clock.at.timestamp() - 60))
+    outages.swept(town.ctx, "north")
+    assert (moved(town, id), noted(town)) == (timedelta(), [])
+
+
 def test_twice_is_once(town: Town) -> None:
     """The same outage told and settled again moves nothing."""
     id = trial(town)

@@ -6,6 +6,7 @@ import pytest
 
 from providers.host.onsite import outages
 from providers.host.onsite.config import Config
+from providers.host.onsite.outages import beaten
 from tests.providers import onsite_world
 
 MINUTE, DAY = 60_000, 86_400_000
@@ -32,12 +33,25 @@ def test_what_was_no_outage_by_the_right_clock_is_forgotten(here: Config) -> Non
     assert outages.load(here) == []
 
 
-@pytest.mark.parametrize("up", [-MINUTE, 2 * MINUTE, 10 * MINUTE])
-def test_a_clock_that_was_put_right_while_it_was_off_makes_no_hours(here: Config, up: int) -> None:
-    """When the host came up is known to nobody: an operator tells of the outage, if it was one."""
+def test_an_outage_in_times_to_come_goes_with_the_next_one(here: Config) -> None:
+    """The host was off while its clock was put right: from its next outage on it is not told."""
     outages.note(here, DOWN, DOWN + DAY)
-    outages.note(here, DOWN + DAY + MINUTE, DOWN + up)
-    assert outages.load(here) == []
+    outages.note(here, DOWN + MINUTE, DOWN + 10 * MINUTE)
+    assert outages.load(here) == [[DOWN + MINUTE, DOWN + 10 * MINUTE]]
+
+
+def test_a_boot_without_a_clock_makes_no_outage_of_years(here: Config) -> None:
+    """Started in 1970, and once more before anybody could set its clock."""
+    first = beaten(DOWN, DOWN, False, MINUTE)
+    beat = beaten(first, MINUTE, True, 2 * MINUTE)
+    outages.note(here, beat, DOWN + 10 * MINUTE)
+    assert outages.load(here) == [[DOWN, DOWN + 10 * MINUTE]]
+
+
+def test_a_clock_that_is_set_takes_the_heart_beat_along() -> None:
+    """Forward after a boot in 1970, and back after one in times to come."""
+    assert beaten(DOWN, MINUTE, True, DOWN + MINUTE) == DOWN + MINUTE
+    assert beaten(DOWN + DAY, DOWN + DAY, True, DOWN + MINUTE) == DOWN + MINUTE
 
 
 @pytest.mark.parametrize("step", [DAY, 0, -500])

@@ -27,11 +27,13 @@ FRESH = 1000
 
 @dataclass
 class Book:
-    """All that a look leaves behind for the next one. `steady` is this boot's clock, which nobody sets."""
+    """All that a look leaves behind for the next one: when it was, by this boot's clock which nobody sets (`steady`)
+    and by the host's own (`now`), and the heart-beat."""
 
     boot: str = ""
     steady: int = 0
     beat: int = 0
+    now: int = 0
     rows: dict[str, Row] = field(default_factory=dict)
 
 
@@ -41,7 +43,8 @@ def load(config: Config) -> Book | None:
         raw: dict[str, Any] | None = files.read_json(paths.meters(config))
         if raw is None:
             return None
-        return Book(raw["boot"], raw["steady"], raw["beat"], {id: parse(row) for id, row in raw["rows"].items()})
+        return Book(raw["boot"], raw["steady"], raw["beat"], raw.get("now", raw["beat"]),
+                    {id: parse(row) for id, row in raw["rows"].items()})
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -56,7 +59,7 @@ def keep(config: Config, book: Book) -> None:
         id: [one.since, one.cgroup, one.cpu, one.egress, one.hour, one.bucket.covered, one.bucket.amounts]
         for id, one in book.rows.items()
     }
-    raw = {"boot": book.boot, "steady": book.steady, "beat": book.beat, "rows": rows}
+    raw = {"boot": book.boot, "steady": book.steady, "beat": book.beat, "now": book.now, "rows": rows}
     files.write(paths.meters(config), json.dumps(raw))
 
 
@@ -72,7 +75,7 @@ def look(config: Config) -> None:
             for one in book.rows.values():
                 one.cgroup = buckets.NOTHING_RUNS
         else:
-            outages.put_right(config, now, (now - book.beat) - (steady - book.steady))
+            outages.put_right(config, now, (now - book.now) - (steady - book.steady))
         closed = []
         for account, seen in readings(config, book).items():
             row = book.rows.get(account) or begin(config, account, seen if known is None else None)
@@ -81,7 +84,8 @@ def look(config: Config) -> None:
                 book.rows[account] = row
         for account, hour, bucket in closed:
             close(config, account, hour, bucket)
-        book.boot, book.steady, book.beat = boot, steady, now
+        book.beat = outages.beaten(book.beat, book.now, book.boot == boot, now)
+        book.boot, book.steady, book.now = boot, steady, now
         files.tidy(config.state)
         keep(config, book)
 

@@ -5,8 +5,9 @@ between them, are the two ends of an outage. Without a boot between them (`meter
 up all the while and only the reaper was not: a gap in what is metered, and no outage. A reaper that had died
 before the host went down makes the outage begin at its own last look: nobody else wrote down when the host went.
 
-A host may boot with a clock that is ahead, until somebody sets it: an outage that would end in times to come is put
-right with the clock, or forgotten when the host is started anew before. Else it were made good once that time is there.
+A host may boot with a clock that is wrong, until somebody sets it. One that is ahead makes an outage that ends in times
+to come: it is put right with the clock, or else it were made good once that time is there. One that is behind leaves
+the heart-beat where it was: the next boot's outage does not begin years ago.
 """
 
 import time
@@ -25,11 +26,15 @@ def note(config: Config, beat: int, now: int) -> None:
     """The host was started anew between the look at `beat` and the one at `now` (milliseconds). The same outage noted
     again is one: whoever is killed before the look is on disk notes it once more."""
     if not beat or now - beat <= OUTAGE:
-        if now < beat:
-            keep(config, [row for row in load(config) if row[1] <= now])
         return
     earlier = [row for row in load(config) if now - KEPT < row[1] <= now and row[0] != beat]
     keep(config, [*earlier, [beat, now]])
+
+
+def beaten(beat: int, last: int, same_boot: bool, now: int) -> int:
+    """The heart-beat after a look at `now`, the look before being `last`. What lies ahead of the clock is let go only
+    when the clock itself was there in this boot."""
+    return now if now >= beat or (same_boot and last >= beat) else beat
 
 
 def put_right(config: Config, now: int, step: int) -> None:
