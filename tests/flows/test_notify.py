@@ -116,6 +116,24 @@ def test_a_refused_callback_comes_again_with_the_same_id_and_bytes(town: Town, p
     assert (first["webhook-id"], body) == (second["webhook-id"], again)
 
 
+def test_a_platform_that_is_away_for_days_hears_of_it_when_it_is_back(town: Town, platform: Platform) -> None:
+    """Four days of 500, tried at least every six hours; then once, with the id and the bytes of the first time."""
+    _usable(town)
+    platform.answer = 500
+    for _ in range(96):
+        _deliver(town)
+        town.clock.at += timedelta(hours=1)
+    tried = len(platform.heard)
+    assert 4 * 24 / 6 <= tried < 96
+    platform.answer = 200
+    town.clock.at += timedelta(hours=6)
+    for _ in range(2):
+        _deliver(town)
+    assert len(platform.heard) == tried + 1
+    assert {(headers["webhook-id"], body) for headers, body in platform.heard} == {
+        (platform.heard[0][0]["webhook-id"], platform.heard[0][1])}
+
+
 def test_after_days_it_is_given_up(town: Town, platform: Platform) -> None:
     """Not tried again, and the reason is kept."""
     _usable(town)

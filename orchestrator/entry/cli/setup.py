@@ -97,7 +97,7 @@ def apply(
     file: Annotated[list[str], typer.Option("--file", "-f", metavar="FILE|-", help="YAML; may be given again.")],
     why: Why = "", dry_run: DryRun = False, json: Json = False,
 ) -> None:
-    """Make sites and offers as the files say. What they do not mention stays."""
+    """Make sites, offers, programmes and prices as the files say. What they do not mention stays."""
     from orchestrator.flows.apply import apply as apply_
 
     with opened() as ctx:
