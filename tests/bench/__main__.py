@@ -13,6 +13,7 @@ SITES = {
 PARTS = (
     ("tests.bench.linux", "redeemed → usable, provisions and reclaims on the lab"),
     ("tests.bench.ends", "400 accounts ending at once; the sweep's tick"),
+    ("tests.bench.bookings", "400 accounts booked for one minute"),
     ("tests.bench.meters", "what metering 400 accounts costs a host"),
     ("tests.bench.accept", "how long a platform waits for its 202"),
     ("tests.bench.stacks", "Pulumi's operations"),
