@@ -1,9 +1,6 @@
-"""Arithmetic of usage: clock hours, amounts spread over them, and sums. Pure; the same for every kind of site."""
+"""Arithmetic of usage: clock hours, and amounts spread over them. Pure; the same for every kind of site."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-
-from providers.protocol import Usage
 
 HOUR = timedelta(hours=1)
 KEPT = timedelta(days=90)
@@ -39,17 +36,3 @@ def spread(amount: int, since: datetime, until: datetime) -> dict[datetime, int]
 
 def _ticks(span: timedelta) -> int:
     return span // timedelta(microseconds=1)
-
-
-def totals(intervals: Iterable[Usage]) -> dict[str, int]:
-    """What was used in all, by meter; a meter that no interval has is not in it."""
-    found: dict[str, int] = {}
-    for one in intervals:
-        for meter, amount in one.amounts.items():
-            found[meter] = found.get(meter, 0) + amount
-    return found
-
-
-def gaps(intervals: Iterable[Usage]) -> timedelta:
-    """Time in these intervals that the site did not measure."""
-    return sum((one.until - one.since - one.covered for one in intervals), timedelta())

@@ -194,14 +194,9 @@ def _readings(ctx: Context, tx: Tx, account: Account, terms: Terms, since: datet
     rows = usage.rows(tx, account.id, since, until)
     first = metering.hour_of(since + rules.HOUR - timedelta(microseconds=1))
     read = min(until, metering.hour_of(ctx.clock() - READ_WITHIN))
-    meters = {rate.resource: meter_of(rate.resource) for rate in terms.rates}
+    meters = {rate.resource: metering.meter_of(rate.resource) for rate in terms.rates}
     missing = {(gap.meter, metering.hour_of(gap.since)) for gap in metering.gaps(rows, list(meters.values()), first,
                                                                                  read)}
     return {resource: Reading(
         sum(row.amount for row in rows if row.meter == meter), tuple(row.hour for row in rows if row.meter == meter),
         tuple(sorted(hour for of, hour in missing if of == meter))) for resource, meter in meters.items()}
-
-
-def meter_of(resource: str) -> str:
-    """The meter of a priced resource."""
-    return resource if resource in metering.UNITS else f"{metering.CHIP}{resource}"

@@ -39,7 +39,7 @@ class InKind:
 
     @property
     def meter(self) -> str:
-        return f"{metering.CHIP}{self.programme.resource}"
+        return metering.meter_of(self.programme.resource)
 
 
 def of(tx: Tx, account: str) -> InKind | None:

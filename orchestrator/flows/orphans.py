@@ -1,6 +1,5 @@
 """Things at a site that no live account of ours owns: listed, and removed only when asked."""
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +9,6 @@ from orchestrator.flows.effects import commit, effect
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, journal
 from providers.protocol import Leftover, NeedsHuman, Site
-
-log = logging.getLogger(__name__)
 
 ABOVE_ALL = 2**31 - 1
 """Generation with which an unknown account is removed: whatever made it is not allowed to come back."""

@@ -1,6 +1,5 @@
 """The scheduled teardown job: fences what is due, reclaims what is past grace, with no server or worker running."""
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,6 @@ from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts
 from orchestrator.store.accounts import AccountRecord, Filter
-
-log = logging.getLogger(__name__)
 
 REAPED = frozenset({Owed.FENCE, Owed.WARN, Owed.RECLAIM})
 PAGE = 500

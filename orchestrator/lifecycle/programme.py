@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 from orchestrator.lifecycle import money
@@ -190,10 +190,3 @@ def enough_offered(programme: Programme, offered: Decimal) -> None:
     if programme.offered_weekly is not None and offered < programme.offered_weekly:
         raise RuleError("week_short", f"programme {programme.name}: at least {programme.show(programme.offered_weekly)}"
                                       f" are offered a week, not {programme.show(offered)}")
-
-
-def vouchers_for(programme: Programme) -> tuple[int, int]:
-    """How few and how many vouchers a week's minimum makes: of the highest and of the lowest worth."""
-    promised = programme.offered_weekly or Decimal(0)
-    return tuple(int((promised / one).to_integral_value(ROUND_CEILING))  # type: ignore[return-value]
-                 for one in (programme.most, programme.least))

@@ -26,7 +26,12 @@ def unit(meter: str) -> str:
 
 def meters(offer: Offer) -> tuple[str, ...]:
     """The meters that an account of this offer has."""
-    return (*UNITS, *(f"{CHIP}{name}" for name in sorted(offer.accelerators)))
+    return (*UNITS, *(meter_of(name) for name in sorted(offer.accelerators)))
+
+
+def meter_of(resource: str) -> str:
+    """The meter of a resource: of a chip, the one that bears its name."""
+    return resource if resource in UNITS else f"{CHIP}{resource}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,15 +119,13 @@ def expire(tx: Tx, now: datetime) -> int:
     return len(found.all())
 
 
-def list_(tx: Tx, *, sender: str | None = None, state: VoucherState | None = None, limit: int = 100,
-          after: str | None = None) -> list[VoucherRow]:
-    """Vouchers by digest; `after` is the last digest of the page before."""
+def list_(tx: Tx, *, sender: str | None = None, state: VoucherState | None = None, limit: int = 100
+          ) -> list[VoucherRow]:
+    """Vouchers by digest."""
     query = select(_table).order_by(_table.c.digest).limit(limit)
     if sender is not None:
         query = query.where(_table.c.sender == sender)
     if state is not None:
         query = query.where(_table.c.state == state.value)
-    if after is not None:
-        query = query.where(_table.c.digest > after)
     return [VoucherRow(Voucher(row.digest, row.offer, VoucherState(row.state), row.valid_from, row.valid_until),
                        row.sender, row.redeemed_at) for row in tx.execute(query)]

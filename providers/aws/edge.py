@@ -138,9 +138,9 @@ def until(what: str, look: Callable[[], T | None], patience: float = PATIENCE) -
     return found
 
 
-def settled(act: Callable[[], T], patience: float = PATIENCE) -> T:
+def settled(act: Callable[[], T]) -> T:
     """Do it, and again while AWS says that it has not caught up; then that answer is the caller's."""
-    retrying = Retrying(retry=retry_if_exception_type(NotYet), stop=stop_after_delay(patience),
+    retrying = Retrying(retry=retry_if_exception_type(NotYet), stop=stop_after_delay(PATIENCE),
                         wait=wait_exponential(0.2, max=3), reraise=True)
     result: T = retrying(act)
     return result

@@ -37,9 +37,9 @@ def quoted(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
-def done(host: Host, argv: Sequence[str], given: bytes = b"", timeout: float = TIMEOUT) -> Ran:
+def done(host: Host, argv: Sequence[str], given: bytes = b"") -> Ran:
     """As `run`, but an exit status other than 0 is NeedsHuman with what the command said."""
-    ran = host.run(argv, given, timeout)
+    ran = host.run(argv, given)
     if ran.code != 0:
         said = ran.err or ran.out.decode(errors="replace").strip()[-600:]
         raise NeedsHuman(

@@ -1,8 +1,9 @@
 """The meters of a memory site: what its tenancies used, by clock hour, with gaps and outages on demand."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from providers.memory.rules import instant
 from providers.memory.world import Bucket, Tenancy, World
 from providers.metering import hour, hours, spread
 from providers.protocol import CPU, EGRESS, MEMORY, STORAGE, Usage, chip_meter
@@ -68,10 +69,6 @@ def read(tenancy: Tenancy, since: datetime, now: datetime) -> list[Usage]:
         amounts = {meter: amount // COARSE.get(meter, 1000) for meter, amount in bucket.amounts.items()}
         found.append(Usage(begun, over, min(bucket.covered * MICRO, over - begun), amounts))
     return found
-
-
-def instant(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _key(at: datetime) -> str:

@@ -44,8 +44,9 @@ def test_2399_hours_a_week_are_too_few() -> None:
 
 
 def test_a_week_of_2400_hours_is_25_to_100_vouchers() -> None:
-    """Of 96 h and of 24 h."""
-    assert programme.vouchers_for(TRIAL) == (25, 100)
+    """Of 96 h each, or of 24 h each."""
+    assert TRIAL.offered_weekly is not None
+    assert (TRIAL.offered_weekly / TRIAL.most, TRIAL.offered_weekly / TRIAL.least) == (Decimal(25), Decimal(100))
 
 
 def test_vouchers_that_are_booked_ahead_have_24_to_96_hours_too() -> None:

@@ -11,7 +11,6 @@ import pytest
 from providers.memory import meters
 from providers.memory.site import MemorySite, connect
 from providers.memory.world import forget
-from providers.metering import gaps, totals
 from providers.protocol import PARTS, AlreadyFenced, NeedsHuman, Outage, Refused, TryLater, Usage, only
 from tests.providers.specs import new_id, spec
 
@@ -136,6 +135,15 @@ def test_an_unknown_setting_is_named() -> None:
 
 def used(site: MemorySite) -> list[Usage]:
     return site.usage(SPEC.account, START)
+
+
+def totals(intervals: list[Usage]) -> dict[str, int]:
+    meters = sorted({meter for one in intervals for meter in one.amounts})
+    return {meter: sum(one.amounts.get(meter, 0) for one in intervals) for meter in meters}
+
+
+def gaps(intervals: list[Usage]) -> timedelta:
+    return sum((one.until - one.since - one.covered for one in intervals), timedelta())
 
 
 def uses(site: MemorySite, **what: object) -> None:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.metering import HOUR, gaps, hour, hours, spread, totals
-from providers.protocol import Usage
+from providers.metering import HOUR, hour, hours, spread
 
 START = datetime(2024, 2, 28, tzinfo=UTC)
 INSTANTS = st.integers(0, 3 * 86_400_000_000).map(lambda micros: START + timedelta(microseconds=micros))
@@ -34,10 +33,3 @@ def test_shares_add_up_to_what_was_counted(amount: int, since: datetime, until: 
 def test_what_came_in_no_time_belongs_to_its_hour(amount: int, at: datetime) -> None:
     """Also when a clock went back between."""
     assert spread(amount, at, at) == spread(amount, at + HOUR, at) == {hour(at): amount}
-
-
-def test_totals_and_gaps() -> None:
-    """A meter that is missing in one interval counts from the others."""
-    first, second = START + HOUR, START + 2 * HOUR
-    used = [Usage(START, first, HOUR / 2, {"cpu": 3}), Usage(first, second, HOUR, {"egress": 1})]
-    assert (totals(used), gaps(used)) == ({"cpu": 3, "egress": 1}, HOUR / 2)

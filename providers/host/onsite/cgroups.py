@@ -237,10 +237,10 @@ def jobs(uids: Iterable[int | None]) -> list[str]:
     return [f"{top.parent.name}/{top.name}" for top in found if top.name in wanted]
 
 
-def everywhere(config: Config, account: str, root: Path = ROOT) -> list[Path]:
+def everywhere(config: Config, account: str) -> list[Path]:
     """The account's folders in every hierarchy of the host, also in those that only podman uses."""
     below = path(config, account)
-    return [top for top in (root / below, *(one / below for one in sorted(root.iterdir()))) if top.is_dir()]
+    return [top for top in (ROOT / below, *(one / below for one in sorted(ROOT.iterdir()))) if top.is_dir()]
 
 
 def members(tops: Iterable[Path]) -> set[int]:
