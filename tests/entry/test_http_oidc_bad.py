@@ -25,7 +25,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Bad]]
     """A Tenure and the provider that a test writes the answers of."""
     folder = tmp_path_factory.mktemp("bad")
     with bad_provider() as one, world(folder / "home", Limits(sign_in_burst=10_000, refusal_burst=10_000), room=pages,
-                                      oidc=settings(one.issuer, folder, timeout=timedelta(seconds=2))) as tenure:
+                                      oidc=settings(one.issuer, folder, timeout=timedelta(seconds=30))) as tenure:
         yield tenure, one
 
 
