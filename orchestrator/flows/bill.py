@@ -12,6 +12,7 @@ from decimal import Decimal
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
 from orchestrator.flows.named import account_named
+from orchestrator.flows.outages import make_good_on_bill
 from orchestrator.lifecycle import bill as rules
 from orchestrator.lifecycle import periods, times
 from orchestrator.lifecycle import usage as metering
@@ -52,6 +53,7 @@ def close(ctx: Context, account_id: str, month: str, *, actor: str) -> Bill:
 
     RuleError: those of `preview`, month_open, earlier_open, not_read.
     """
+    make_good_on_bill(ctx, account_id)
     return commit("bill.close", ctx.store, lambda tx: _close(ctx, tx, account_id, month, actor))
 
 

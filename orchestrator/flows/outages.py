@@ -111,6 +111,17 @@ def settle(ctx: Context, site: str) -> list[Decided]:
     return done
 
 
+def make_good_on_bill(ctx: Context, account_id: str) -> None:
+    """What outages that are not settled mean for an account on a contract, at once: its bill is to be closed."""
+    with ctx.store.read() as tx:
+        account = accounts.get(tx, account_id)
+        waiting = outages.unsettled(tx, account.site) if account is not None else []
+    for outage in waiting:
+        decided = _decide(ctx, account, outage) if account is not None else None
+        if decided is not None and decided.outcome is Outcome.BILL:
+            commit("outage.credit", ctx.store, partial(_write, ctx, outage=outage, decided=decided))
+
+
 def _concerned(ctx: Context, outage: Outage) -> Iterator[AccountRecord]:
     after = ""
     while True:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from orchestrator.flows import bill, bill_paper, contract, operate
+from orchestrator.flows import outages as outages_flow
 from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Bill, Rule
@@ -109,6 +110,18 @@ def test_a_sites_outage_is_not_counted(town: Town) -> None:
         outages.credit(tx, outages.Credit(account, "o-1", 28 * 3600, Outcome.BILL, town.clock.at))
     made = previewed(town, account)
     assert (made.base, made.parts[0].credited) == (Decimal("3500.00"), 28 * 3600)
+
+
+def test_an_outage_that_no_worker_has_settled_yet_is_not_billed(town: Town) -> None:
+    """It was told an instant before the month was closed: closed, the bill takes no later word."""
+    account = signed(town)
+    town.clock.at = APRIL
+    begun = START + 10 * DAY
+    told = outages_flow.told(town.ctx, "north", begun, begun + 28 * HOUR, actor="test", why="flood")
+    outages_flow.add(town.ctx, told)
+    assert closed(town, account).base == Decimal("3500.00")
+    outages_flow.settle(town.ctx, "north")
+    assert town.journalled(account).count("account.credited") == 1
 
 
 def test_a_metered_resource_is_charged_by_its_rows_and_a_gap_is_not(town: Town) -> None:
