@@ -45,7 +45,7 @@ NAMES: frozenset[str] = frozenset({
     "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",
     "subsidy.decide",
     "provision.prepared", "booking.cancel", "booking.move",
-    "meter.claim", "meter.keep", "meter.done", "meter.waive",
+    "round.claim", "round.done", "meter.keep", "meter.waive",
     "outage.add", "outage.keep", "outage.claim", "outage.credit", "outage.settle",
 })
 """Every side effect there is. A call that is not in here is refused at run time and by a test."""

@@ -53,7 +53,7 @@ class Rounds:
         with self._ctx.store.read() as tx:
             if not rounds.due(tx, self._kinds, now):
                 return 0
-        taken = commit("meter.claim", self._ctx.store, lambda tx: rounds.claim(tx, self._kinds, now, LEASE))
+        taken = commit("round.claim", self._ctx.store, lambda tx: rounds.claim(tx, self._kinds, now, LEASE))
         for site, what in taken:
             if not self._lanes.waiting((site, what)):
                 self._lanes.put((site, what), [what])
@@ -76,7 +76,7 @@ class Rounds:
             in_kind.stretch(self._ctx, done.read)
             pause = min(SOON, pause) if done.down else pause
         at = self._ctx.clock() + pause
-        commit("meter.done", self._ctx.store, partial(_done, seen=seen, site=site, what=what, at=at))
+        commit("round.done", self._ctx.store, partial(_done, seen=seen, site=site, what=what, at=at))
         return False
 
     def _drop(self, lane: Lane, _: Sequence[str]) -> None:

@@ -12,11 +12,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from orchestrator.entry.http import Limits
-from orchestrator.entry.http.auth import OPERATORS, Caller
+from orchestrator.entry.http.auth import OPERATORS, VIEWERS, Caller
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.session import form_of, safe_next, visitor
-from orchestrator.entry.http.sign_in import PAGES
 from orchestrator.store import journal, tokens
 from tests.entry.http_world import World, world
 
@@ -28,7 +27,7 @@ def pages(desk: Desk) -> APIRouter:
     router = APIRouter()
 
     @router.get("/page")
-    async def page(by: Annotated[Caller, Depends(visitor(desk, PAGES))]) -> dict[str, str | None]:
+    async def page(by: Annotated[Caller, Depends(visitor(desk, VIEWERS))]) -> dict[str, str | None]:
         return {"actor": by.actor, "role": by.role, "form_key": by.form_key}
 
     @router.post("/page")

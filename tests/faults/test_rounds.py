@@ -79,7 +79,7 @@ def told(stage: Stage, id: str) -> str:
 
 
 SCENES: Mapping[str, Scene] = {
-    "meter.claim": (metered, by_itself), "meter.keep": (metered, by_itself), "meter.done": (metered, by_itself),
+    "round.claim": (metered, by_itself), "meter.keep": (metered, by_itself), "round.done": (metered, by_itself),
     "meter.waive": (metered, waived),
     "outage.add": (metered, told), "outage.keep": (out, by_itself), "outage.credit": (out, by_itself),
     "outage.settle": (owed, by_itself), "outage.claim": (owed, by_itself),
@@ -90,7 +90,7 @@ MOVING = ("outage.keep", "outage.claim", "extend.place", "extend.arm", "extend.s
 
 def test_every_side_effect_of_the_rounds_has_a_scene() -> None:
     """An effect without one would never be killed at."""
-    assert set(SCENES) == {name for name in NAMES if name.split(".")[0] in ("meter", "outage")}
+    assert set(SCENES) == {name for name in NAMES if name.split(".")[0] in ("round", "meter", "outage")}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -16,8 +16,10 @@ from orchestrator.store.accounts import AccountRecord
 from orchestrator.store.errors import NotFound
 from orchestrator.store.tokens import Role, Token
 
-READERS = frozenset({"viewer", "operator", "admin", "sender"})
 OPERATORS = frozenset({"operator", "admin"})
+VIEWERS = OPERATORS | {"viewer"}
+"""Whose browsers may be signed in."""
+READERS = VIEWERS | {"sender"}
 
 _ACCOUNT = re.compile(r"a[a-z2-7]{9}")
 _PLAIN = re.compile(r"[\x21-\x7e]{1,256}")

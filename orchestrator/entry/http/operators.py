@@ -8,12 +8,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from orchestrator.entry.http import operators_page
-from orchestrator.entry.http.auth import Caller
+from orchestrator.entry.http.auth import VIEWERS, Caller
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.operators_page import Visitor
 from orchestrator.entry.http.pages import spoken
 from orchestrator.entry.http.session import visitor
-from orchestrator.entry.http.sign_in import PAGES
 from orchestrator.flows.overview import Overview, overview
 from orchestrator.lifecycle import times
 
@@ -43,7 +42,7 @@ def routes(desk: Desk) -> APIRouter:
     """The page at `/`."""
     router = APIRouter(include_in_schema=False)
     looks = Looks(desk)
-    By = Annotated[Caller, Depends(visitor(desk, PAGES))]
+    By = Annotated[Caller, Depends(visitor(desk, VIEWERS))]
 
     @router.get("/")
     async def show(request: Request, by: By, lang: Lang = None, pause: str = "") -> Response:

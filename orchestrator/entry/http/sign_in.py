@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchestrator.entry.http import sign_in_page
-from orchestrator.entry.http.auth import Caller, of_token, token_of
+from orchestrator.entry.http.auth import VIEWERS, Caller, of_token, token_of
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.pages import Language, spoken
@@ -19,8 +19,6 @@ from orchestrator.store.errors import NotFound
 from orchestrator.store.tokens import Token
 
 log = logging.getLogger("tenure.http")
-PAGES = frozenset({"viewer", "operator", "admin"})
-"""Whose browsers may be signed in."""
 Lang = Annotated[str | None, Query(max_length=8)]
 Next = Annotated[str, Query(alias="next", max_length=512)]
 
@@ -28,7 +26,7 @@ Next = Annotated[str, Query(alias="next", max_length=512)]
 def routes(desk: Desk) -> APIRouter:
     """The page, signing in by a token, signing out."""
     router = APIRouter(include_in_schema=False)
-    By = Annotated[Caller, Depends(visitor(desk, PAGES))]
+    By = Annotated[Caller, Depends(visitor(desk, VIEWERS))]
 
     @router.get("/sign-in")
     async def show(request: Request, lang: Lang = None, then: Next = "/", out: str = "") -> Response:
@@ -46,7 +44,7 @@ def routes(desk: Desk) -> APIRouter:
         if found is None:
             await desk.lanes.write(desk.refusals.note, desk.ctx, "token_wrong", "sign-in", "unknown")
             return page(desk, language, then, "error_token", 401)
-        if found.role not in PAGES:
+        if found.role not in VIEWERS:
             await desk.lanes.write(desk.refusals.note, desk.ctx, "role_forbidden", "sign-in", of_token(found).actor)
             return page(desk, language, then, "error_role", 403, role=found.role)
         return signed_in(desk, await desk.lanes.write(open_session, desk, of_token(found), found), then)
