@@ -6,14 +6,14 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.entry.http.auth import READERS, Caller, caller, visible
+from orchestrator.entry.http.auth import READERS, Caller, caller, visible, whose
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
 from orchestrator.entry.http.names import ACCOUNT, PLAIN
 from orchestrator.entry.http.payloads import Instant
 from orchestrator.entry.http.shapes import AccountOut, AccountPage, account_out
 from orchestrator.lifecycle.account import State
-from orchestrator.store import accounts, senders
+from orchestrator.store import accounts
 from orchestrator.store.accounts import AccountRecord, Filter
 
 AccountPath = Annotated[str, Path(max_length=128, description="the account's id", examples=["a2b3c4d5e6"])]
@@ -61,12 +61,6 @@ def routes(desk: Desk) -> APIRouter:
 def _select(desk: Desk, wanted: Wanted, own: str | None) -> list[AccountRecord]:
     """One more than the page holds, to know whether another one follows."""
     with desk.ctx.store.read() as tx:
-        sender = own
-        if wanted.sender is not None:
-            named = senders.get(tx, wanted.sender)
-            if named is None or own not in (None, named.id):
-                return []
-            sender = named.id
         which = Filter(site=wanted.site, state=wanted.state, ending_before=wanted.ending_before, stuck=wanted.stuck,
-                       sender=sender, live=wanted.live)
+                       sender=whose(tx, own, wanted.sender), live=wanted.live)
         return accounts.select(tx, which, wanted.limit + 1, wanted.after)

@@ -11,8 +11,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.problems import Problem
-from orchestrator.store import accounts, tokens
+from orchestrator.store import accounts, senders, tokens
 from orchestrator.store.accounts import AccountRecord
+from orchestrator.store.engine import Tx
 from orchestrator.store.errors import NotFound
 from orchestrator.store.tokens import Role, Token
 
@@ -91,6 +92,15 @@ async def visible(desk: Desk, asking: Caller, account: str) -> AccountRecord:
     if record is not None:
         await desk.lanes.write(desk.refusals.note, desk.ctx, "not_yours", record.id, asking.actor)
     raise Problem(404, "not_found", "there is no such account")
+
+
+def whose(tx: Tx, own: str | None, asked: str | None) -> str | None:
+    """The id of the sender whose rows a list shows, None for all: the one asked for, by id or name, but for a sender's
+    own token no other's; then it is one that nobody has."""
+    if asked is None:
+        return own
+    named = senders.get(tx, asked)
+    return named.id if named is not None and own in (None, named.id) else ""
 
 
 def _record(desk: Desk, account: str) -> AccountRecord | None:

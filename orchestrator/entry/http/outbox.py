@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.entry.http.auth import READERS, Caller, caller
+from orchestrator.entry.http.auth import READERS, Caller, caller, whose
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
 from orchestrator.entry.http.names import ACCOUNT, PLAIN
-from orchestrator.store import outbox, senders
+from orchestrator.store import outbox
 from orchestrator.store.outbox import Channel, Filter, Message
 
 
@@ -68,14 +68,8 @@ def routes(desk: Desk) -> APIRouter:
 
 def _find(desk: Desk, wanted: WantedMessages, own: str | None) -> list[Message]:
     with desk.ctx.store.read() as tx:
-        sender = own
-        if wanted.sender is not None:
-            named = senders.get(tx, wanted.sender)
-            if named is None or own not in (None, named.id):
-                return []
-            sender = named.id
-        which = Filter(sender=sender, account=wanted.account, channel=wanted.channel, type=wanted.type,
-                       unsent=wanted.unsent, given_up=wanted.given_up)
+        which = Filter(sender=whose(tx, own, wanted.sender), account=wanted.account, channel=wanted.channel,
+                       type=wanted.type, unsent=wanted.unsent, given_up=wanted.given_up)
         return outbox.find(tx, which, wanted.limit)
 
 
