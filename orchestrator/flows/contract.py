@@ -188,7 +188,9 @@ def _prices(tx: Tx, name: str | None) -> Prices:
     known = price_lists.list_(tx)
     found = [prices for prices in known if name in (None, prices.name)]
     if len(found) != 1:
-        raise RuleError("prices_unknown", f"say which price list: {', '.join(one.name for one in known) or 'none yet'}")
+        if not known:
+            raise RuleError("prices_unknown", "there is no price list yet: `tenure apply -f` one first")
+        raise RuleError("prices_unknown", f"say which price list: {', '.join(one.name for one in known)}")
     return found[0]
 
 

@@ -4,12 +4,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 
 from orchestrator.app import App
+from orchestrator.entry.cli import acting
+from orchestrator.entry.cli.acting import How
+from orchestrator.entry.cli.chosen import Choice
 from orchestrator.entry.cli.shown import STUCK_COLUMNS
+from orchestrator.flows.context import Context
+from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts
 from orchestrator.store.accounts import Stuck
+from providers.protocol import TryLater
 from tests.entry.cli_home import Home, made
 
 
@@ -166,6 +173,24 @@ def test_an_account_that_is_not_there_is_told_with_the_list(home: Home, command:
     """Whatever was asked about it."""
     more = {"bill": ("--month", "2026-11"), "contract": ("--class", "A", "--until", "+90d")}.get(command[0], ())
     assert "`tenure account list --all` shows those there are" in home(*command, "a222222222", *more).err
+
+
+def test_each_failure_of_many_names_its_account(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the site's own words do not."""
+    def unreachable(ctx: Context, id: str) -> Account:
+        raise TryLater("ssh tenure@edge-1:22: cannot connect")
+
+    ids = [home.active(), home.active()]
+    with App.open(home.folder) as app, pytest.raises(typer.Exit):
+        acting.run(app.ctx, "fence", Choice(ids), How(most=9, yes=True, dry_run=False, json=False), unreachable)
+    said = capsys.readouterr().err
+    assert [f"fence {id}: ssh tenure@edge-1:22: cannot connect" in said for id in ids] == [True, True]
+
+
+def test_a_contract_without_prices_says_to_apply_them(home: Home) -> None:
+    """There is none to choose from."""
+    said = home("contract", "draft", home.active(), "--class", "A", "--until", "+90d")
+    assert "`tenure apply -f` one first" in said.err
 
 
 def test_a_hold_wants_something_that_exists(home: Home) -> None:

@@ -144,9 +144,10 @@ def _answer(what: str, json: bool, results: list[dict[str, Any]]) -> None:
     else:
         for one in results:
             if one["ok"]:
-                said = "is taken back" if one["reclaim_asked"] else f"ends {output.shown(one['ends_at'])}"
+                said = "to be taken back" if one["reclaim_asked"] else f"ends {output.shown(one['ends_at'])}"
                 output.say(f"{one['account']}: {one['state'].value}, {said}")
     for one in failed:
-        output.note(f"tenure: {what}: {one['error']}")
+        named = "" if one["account"] in one["error"] else f" {one['account']}"
+        output.note(f"tenure: {what}{named}: {one['error']}")
     if failed:
         raise typer.Exit(output.FAILED)

@@ -176,5 +176,5 @@ def _foot(it: Overview) -> list[RenderableType]:
 def _seconds(lag: timedelta | None) -> str:
     if lag is None:
         return "-"
-    seconds = lag.total_seconds()
+    seconds = round(lag.total_seconds(), 3)
     return f"{seconds:.3g} s" if seconds < 100 else times.show_span(lag)

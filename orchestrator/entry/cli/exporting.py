@@ -62,7 +62,7 @@ def _written(target: str) -> Iterator[IO[bytes]]:
         return
     path, part = Path(target), Path(f"{target}.part")
     if path.exists():
-        raise CommandError(f"{target}: is there already")
+        raise CommandError(f"{target}: is there already: name another file")
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     except OSError as error:

@@ -191,7 +191,7 @@ def cell(value: Any) -> str:
         case list() | tuple():
             return ", ".join(cell(item) for item in value)
         case Mapping():
-            return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
+            return "-" if not value else ", ".join(f"{key}={cell(item)}" for key, item in value.items())
         case _:
             return times.civil(str(value), _where)
 
