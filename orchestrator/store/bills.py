@@ -11,6 +11,7 @@ from sqlalchemy import Row, select
 from orchestrator.lifecycle.bill import Bill, Line, Part, Rule
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
+from orchestrator.store.plain import as_plain
 from orchestrator.store.sql import insert_new
 
 _table = tables.bills
@@ -18,7 +19,7 @@ _table = tables.bills
 
 def add(tx: Tx, bill: Bill, at: datetime) -> bool:
     """Keep it; False when the month is closed already."""
-    return insert_new(tx, _table, {"account": bill.account, "month": bill.month, "bill": to_json(bill),
+    return insert_new(tx, _table, {"account": bill.account, "month": bill.month, "bill": as_plain(asdict(bill)),
                                    "closed_at": at})
 
 
@@ -34,27 +35,6 @@ def list_(tx: Tx, account: str | None = None) -> list[Bill]:
     if account is not None:
         query = query.where(_table.c.account == account)
     return [_bill(row) for row in tx.execute(query)]
-
-
-def to_json(bill: Bill) -> dict[str, Any]:
-    """Amounts become text, instants ISO 8601."""
-    plain = _plain(asdict(bill))
-    assert isinstance(plain, dict)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return str(value)
-        case datetime():
-            return value.isoformat()
-        case Mapping():
-            return {key: _plain(one) for key, one in value.items()}
-        case list() | tuple():
-            return [_plain(one) for one in value]
-        case _:
-            return value
 
 
 def _bill(row: Row[Any]) -> Bill:

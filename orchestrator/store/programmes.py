@@ -1,7 +1,7 @@
 """Programmes as applied, and grants: which programme a voucher is of, what it is worth, and who used it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from orchestrator.lifecycle.programme import Benefit, Limit, Programme, Where
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.ledger import from_whole, to_whole
+from orchestrator.store.plain import as_plain
 from orchestrator.store.sql import insert_new
 from orchestrator.store.sql import put as put_row
 
@@ -38,7 +39,7 @@ class Grant:
 
 def put(tx: Tx, programme: Programme) -> None:
     """Add it or replace it."""
-    put_row(tx, _programmes, {"name": programme.name, "programme": to_json(programme)})
+    put_row(tx, _programmes, {"name": programme.name, "programme": as_plain(asdict(programme))})
 
 
 def get(tx: Tx, name: str) -> Programme | None:
@@ -82,27 +83,6 @@ def start_clock(tx: Tx, digest: str, at: datetime) -> None:
 
 def _grant(row: Row[Any]) -> Grant:
     return Grant(**dict(row._mapping) | {"worth": from_whole(row.worth)})
-
-
-def to_json(programme: Programme) -> dict[str, Any]:
-    """Amounts become text, spans seconds, instants ISO 8601."""
-    return {one.name: _plain(getattr(programme, one.name)) for one in fields(Programme)}
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return str(value)
-        case timedelta():
-            return value.total_seconds()
-        case datetime():
-            return value.isoformat()
-        case tuple():
-            return [_plain(one) for one in value]
-        case Limit():
-            return {"per": value.per.value, "amount": _plain(value.amount), "vouchers": value.vouchers}
-        case _:
-            return value
 
 
 def from_json(plain: Mapping[str, Any]) -> Programme:
