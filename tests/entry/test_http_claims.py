@@ -112,7 +112,7 @@ def test_the_link_of_one_account_with_another_ones_secret_is_404(tenure: World) 
     "", "hello", "ssh-ed25519 AAAA", "ssh-ed25519 " + base64.b64encode(b"x" * 51).decode(),
     'command="sh" ' + public_key(), public_key() + "\n" + public_key(), "-----BEGIN OPENSSH PRIVATE KEY-----",
     "ssh-dss " + base64.b64encode(struct.pack(">I", 7) + b"ssh-dss").decode(), public_key()[:60],
-    "ssh-rsa " + public_key().split()[1]])
+    "ssh-rsa " + public_key().split()[1]], ids=lambda key: key[:12])
 def test_what_is_not_a_public_key_is_400(tenure: World, key: str) -> None:
     """One line of one key without options, or nothing."""
     _, url = usable(tenure, f"key-{abs(hash(key))}")

@@ -40,6 +40,7 @@ def test_usual_keys_are_taken_with_or_without_a_comment(kind: str) -> None:
         "ssh-dss AAAAB3NzaC1kc3MAAACBAA==",
         "ѕsh-ed25519 " + make_key().public.split()[1],
     ],
+    ids=lambda line: line[:12],
 )
 def test_anything_but_one_plain_public_key_is_refused(line: str) -> None:
     """Options, several lines, short keys, private keys, look-alikes: none gets a certificate."""
