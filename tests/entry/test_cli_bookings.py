@@ -86,3 +86,12 @@ def test_a_booking_some_seconds_ahead_opens_at_its_time(tmp_path: Path) -> None:
         assert datetime.now(UTC) < begins_at + timedelta(minutes=5)
         home.work(Owed.PROVISION)
     assert datetime.fromisoformat(home("account", "show", id, "--json").json["starts_at"]) >= begins_at
+
+
+def test_a_filter_for_what_can_be_used_leaves_bookings_out(home: Home) -> None:
+    """No failure, as they have no end to move; one that is named is refused."""
+    id = book(home, "+2d")
+    said = home("account", "extend", "--site", "rehearsal", "--by", "1h", "--yes")
+    assert (said.code, "left out: 1 account that cannot be used now" in said.err) == (0, True), said.err
+    assert home("account", "extend", id, "--by", "1h").code == 1
+    home("booking", "cancel", id)

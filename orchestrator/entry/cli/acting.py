@@ -11,6 +11,7 @@ from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, Ids, InS
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import times
+from orchestrator.lifecycle.account import USABLE
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -28,6 +29,8 @@ class How:
     dry_run: bool
     json: bool
     always_ask: bool = False
+    usable: bool = False
+    """Of those that a filter finds, only the usable: it makes no sense for others, so they are no failures."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +54,8 @@ def extend(ids: Ids = None, by: Annotated[str | None, typer.Option(help="By so m
         from orchestrator.flows.extend import extend as extend_
 
         end = output.when(to, ctx.clock()) if to is not None else None
-        run(ctx, "extend", Choice(ids, site, sender, state, ending_before), How(most, yes, dry_run, json),
+        run(ctx, "extend", Choice(ids, site, sender, state, ending_before),
+            How(most, yes, dry_run, json, usable=not (ids or state)),
             lambda ctx, id: extend_(ctx, id, to=end, by=span, actor=actor(), why=why))
 
 
@@ -62,7 +66,8 @@ def fence(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state: 
     with opened() as ctx:
         from orchestrator.flows.operate import fence as fence_
 
-        run(ctx, "fence", Choice(ids, site, sender, state, ending_before), How(most, yes, dry_run, json),
+        run(ctx, "fence", Choice(ids, site, sender, state, ending_before),
+            How(most, yes, dry_run, json, usable=not (ids or state)),
             lambda ctx, id: fence_(ctx, id, actor=actor(), why=why))
 
 
@@ -103,7 +108,10 @@ def retry(ids: Ids = None, site: AtSite = None, sender: OfSender = None, most: M
 
 def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:
     """Do it to each; one that fails stops no other. Exit code 1 when one failed."""
-    records = chosen.touched(ctx, choice, how.most)
+    found = chosen.touched(ctx, choice, how.most)
+    records = [record for record in found if not how.usable or record.account.state in USABLE]
+    if len(records) < len(found):
+        output.note(f"left out: {output.count(len(found) - len(records), 'account')} that cannot be used now")
     if not records:
         output.answer(how.json, [], "no account fits")
         return
