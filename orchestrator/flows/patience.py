@@ -1,7 +1,6 @@
 """A limit for a whole conversation, however often the other side says a little: then its connection is cut."""
 
 import contextlib
-import smtplib
 import socket
 import threading
 from datetime import timedelta
@@ -16,13 +15,13 @@ class Patience:
     def __init__(self, limit: timedelta) -> None:
         self.limit = limit.total_seconds()
         self.ran_out = False
-        self._watched: smtplib.SMTP | None = None
+        self._watched: object = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def watch(self, smtp: smtplib.SMTP | None) -> None:
-        """This connection instead of the one before, also where it has yet to be made."""
-        self._watched = smtp
+    def watch(self, connection: object) -> None:
+        """This one instead of the one before: its socket is `sock`, also where it has yet to be made."""
+        self._watched = connection
 
     def __enter__(self) -> "Patience":
         self.ran_out, self._over = False, threading.Event()

@@ -1,10 +1,14 @@
 """An HTTP client for a server that the operator has named: no redirects, no proxy, bounded in size and in time."""
 
+import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
+
+from orchestrator.flows.patience import Patience
 
 MOST = 1 << 20
 
@@ -27,21 +31,35 @@ class _Body(httpx.SyncByteStream):
         self._body.close()
 
 
+class _Connection:
+    """Where a request goes: told by httpcore as it connects and as it begins TLS."""
+
+    sock: socket.socket | None = None
+
+    def told(self, event: str, info: dict[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self.sock = info["return_value"].get_extra_info("socket")
+
+
 class _Bounded(httpx.HTTPTransport):
     def __init__(self, patience: float) -> None:
         super().__init__()
         self._patience = patience
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        until = time.monotonic() + self._patience
-        answer = super().handle_request(request)
+        until, connection = time.monotonic() + self._patience, _Connection()
+        request.extensions = {**request.extensions, "trace": connection.told}
+        with Patience(timedelta(seconds=self._patience)) as patience:
+            patience.watch(connection)
+            answer = super().handle_request(request)
         assert isinstance(answer.stream, httpx.SyncByteStream)
         return httpx.Response(answer.status_code, headers=answer.headers, stream=_Body(answer.stream, until),
                               extensions=answer.extensions)
 
 
 def client(timeout: timedelta) -> httpx.Client:
-    """To be closed by its user. `timeout` holds for connecting, for each pause, and for the whole body."""
+    """To be closed by its user. `timeout` holds for connecting, for each pause, for the whole head of an answer, and
+    for its body."""
     seconds = timeout.total_seconds()
     return httpx.Client(transport=_Bounded(seconds), timeout=seconds, follow_redirects=False, trust_env=False,
                         headers={"accept": "application/json", "accept-encoding": "identity"})
