@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -98,14 +98,22 @@ def test_accounts_are_as_they_were(upgraded: Store) -> None:
 
 
 def test_a_contract_in_force_has_its_beginning(upgraded: Store) -> None:
-    """Since its account was converted, so that its months can be billed by its paper's terms."""
+    """Since its account was converted, as the journal has it, so that its months can be billed by its paper's terms."""
     with upgraded.read() as tx:
         [record] = accounts.select(tx, accounts.Filter(state=State.CONTRACTED))
         [contract] = contracts.for_account(tx, record.id)
         paper = papers.get(tx, contract.id)
-    assert (contract.begun_at, contract.ended_at) == (record.account.since, None)
+    assert (contract.begun_at, contract.ended_at) == (record.account.since - timedelta(seconds=1), None)
     assert paper is not None
     assert not any(rate.metered for rate in Terms.of(contract.id, paper.terms).rates)
+
+
+def test_a_contract_that_is_over_has_both_its_ends(upgraded: Store) -> None:
+    """From the journal and from its account's fence: its months can still be billed."""
+    with upgraded.read() as tx:
+        [record] = accounts.select(tx, accounts.Filter(state=State.RECLAIMED))
+        [contract] = contracts.for_account(tx, record.id)
+    assert (contract.begun_at, contract.ended_at) == (datetime(2027, 3, 1, 20, tzinfo=UTC), record.account.fenced_at)
 
 
 def test_messages_are_callbacks(upgraded: Store) -> None:
@@ -127,8 +135,9 @@ def test_programmes_and_sums_are_read(upgraded: Store) -> None:
 
 
 def test_proof_is_kept(upgraded: Store) -> None:
-    """The certificate of the reclaimed account and the journal's row are there."""
+    """The certificate of the reclaimed account and the journal's rows are there."""
     with upgraded.read() as tx:
         [gone] = accounts.select(tx, accounts.Filter(state=State.RECLAIMED))
         assert certificates.get(tx, gone.id) is not None
-        assert [row.action for row in journal.list_(tx, subject=gone.id)] == ["account.usable"]
+        assert [row.action for row in journal.list_(tx, subject=gone.id)] == [
+            "account.converted", "account.usable"]

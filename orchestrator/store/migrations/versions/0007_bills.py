@@ -22,6 +22,9 @@ def upgrade() -> None:
     )
     op.add_column('contracts', sa.Column('begun_at', Instant(), nullable=True))
     op.add_column('contracts', sa.Column('ended_at', Instant(), nullable=True))
-    op.execute("""UPDATE contracts SET begun_at = (SELECT since FROM accounts WHERE accounts.id = contracts.account)
-        WHERE state = 'active' AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = contracts.account
-        AND accounts.contract = contracts.id AND accounts.state = 'CONTRACTED')""")
+    # What was in force before is in the journal; a contract that is over was so at its account's fence.
+    op.execute("""UPDATE contracts SET begun_at = (SELECT max(journal.at) FROM journal
+        WHERE journal.action = 'account.converted' AND journal.subject = contracts.account
+        AND journal.facts LIKE '%"' || contracts.id || '"%') WHERE state IN ('active', 'ended')""")
+    op.execute("""UPDATE contracts SET ended_at = (SELECT fenced_at FROM accounts WHERE accounts.id = contracts.account)
+        WHERE state = 'ended'""")
