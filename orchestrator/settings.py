@@ -183,6 +183,13 @@ class Settings(_Part):
         return Path(self.journal_checkpoint) if self.journal_checkpoint else home / "journal.checkpoint"
 
 
+def secret_in(file: Path) -> str:
+    """The secret that a file holds. OSError, or ValueError when it may be read by others, or is no text."""
+    if file.stat().st_mode & 0o077:
+        raise ValueError(f"{file} may be read by others; do: chmod 600 {file}")
+    return file.read_text(encoding="utf-8").strip()
+
+
 def load(home: Path) -> Settings:
     """The settings of this home folder; the defaults when it has no file. Raises BadSettings."""
     file = home / FILE

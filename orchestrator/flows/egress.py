@@ -8,11 +8,14 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import cache
 
 import httpcore
 from httpcore import ConnectError, NetworkBackend, NetworkStream
 from httpcore import SyncBackend as RealBackend
+
+from orchestrator.flows.patience import Line, Patience
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -85,12 +88,15 @@ def _trust() -> ssl.SSLContext:
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, allow: Sequence[Network], timeout: float) -> int:
-    """The status of one POST. Raises httpcore's errors, OSError, ValueError for a URL that is none."""
+    """The status of one POST. `timeout`, in seconds, is for each pause, and twice that for all of it. Raises httpcore's
+    errors, OSError, ValueError for a URL that is none."""
     limits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is not an http(s) address")
-    guard = GuardedBackend(allow)
-    with (httpcore.ConnectionPool(ssl_context=_trust(), network_backend=guard) as pool,
-          pool.stream("POST", url, headers=list(headers.items()), content=body,
-                      extensions={"timeout": limits}) as answer):
-        return answer.status
+    guard, line = GuardedBackend(allow), Line()
+    with (Patience(timedelta(seconds=2 * timeout)) as patience,
+          httpcore.ConnectionPool(ssl_context=_trust(), network_backend=guard) as pool):
+        patience.watch(line)
+        with pool.stream("POST", url, headers=list(headers.items()), content=body,
+                         extensions={"timeout": limits, "trace": line.told}) as answer:
+            return answer.status

@@ -4,9 +4,20 @@ import contextlib
 import socket
 import threading
 from datetime import timedelta
+from typing import Any
 
 AGAIN = 0.5
 """Seconds after which a connection made meanwhile is cut as well."""
+
+
+class Line:
+    """Where an HTTP request goes: `told` is httpcore's trace, which tells as it connects and as it begins TLS."""
+
+    sock: socket.socket | None = None
+
+    def told(self, event: str, info: dict[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self.sock = info["return_value"].get_extra_info("socket")
 
 
 class Patience:

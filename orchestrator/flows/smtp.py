@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.flows.patience import Patience
-from orchestrator.settings import Mail
+from orchestrator.settings import Mail, secret_in
 
 _STATUS = re.compile(rb"^([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 
@@ -145,11 +145,9 @@ class Session:
             return ""
         file = self._home / self._mail.password_file
         try:
-            if file.stat().st_mode & 0o077:
-                raise ServerAway(f"{file} may be read by others; do: chmod 600 {file}")
-            return file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as unreadable:
-            raise ServerAway(f"the mail password's file cannot be read: {unreadable}") from None
+            return secret_in(file)
+        except (OSError, ValueError) as unfit:
+            raise ServerAway(f"the mail password's file cannot be used: {unfit}") from None
 
     def _drop(self) -> None:
         _close(self._smtp)

@@ -37,6 +37,7 @@ def settings(issuer: str, folder: Path, **changed: Any) -> Oidc:
     """What an operator would set."""
     secret = folder / "oidc-secret"
     secret.write_text(SECRET + "\n")
+    secret.chmod(0o600)
     return Oidc(issuer=issuer, client_id="tenure", client_secret_file=str(secret), name="City ID",
                 roles=ROLES, **changed)  # type: ignore[arg-type]
 

@@ -127,6 +127,7 @@ def test_the_doctor_looks_at_the_provider(library: Path, tmp_path: Path) -> None
     """Its configuration, its keys, our secret's file; and says what is wrong with it."""
     home, port = made(tmp_path), free_port()
     (tmp_path / "secret").write_text("s")
+    (tmp_path / "secret").chmod(0o600)
     (home.folder / "tenure.yaml").write_text(json.dumps({"oidc": {
         "issuer": f"http://127.0.0.1:{port}", "client_id": "tenure", "roles": {"ops": "operator"},
         "client_secret_file": str(tmp_path / "secret")}}))
@@ -137,5 +138,7 @@ def test_the_doctor_looks_at_the_provider(library: Path, tmp_path: Path) -> None
     assert not seen()["ok"]
     with provider(library, port) as issuer:
         assert (seen()["ok"], seen()["seen"]) == (True, f"{issuer}, 1 keys")
+        (tmp_path / "secret").chmod(0o644)
+        assert "others may read" in seen()["seen"]
         (tmp_path / "secret").unlink()
         assert "client_secret_file" in seen()["seen"]

@@ -1,13 +1,17 @@
 """Callbacks: signed as Standard Webhooks, the same bytes at every try, tried for days, never into our own network."""
 
+import contextlib
 import ipaddress
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpcore
 import pytest
 from standardwebhooks import Webhook
 
@@ -212,6 +216,24 @@ def test_what_is_no_web_address_is_refused() -> None:
     """Files and sockets least of all."""
     with pytest.raises(ValueError, match="not an http"):
         post("file:///etc/passwd", {}, b"", (), 2.0)
+
+
+def test_a_platform_that_answers_a_little_at_a_time_is_left() -> None:
+    """Each byte comes in time, the answer never does: it holds up no other callback for long."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_drip, args=(server,), daemon=True).start()
+        with pytest.raises(httpcore.NetworkError):
+            post(f"http://127.0.0.1:{server.getsockname()[1]}/x", {}, b"{}", (LOOPBACK,), 0.5)
+
+
+def _drip(server: socket.socket) -> None:
+    """An answer's head without an end, until the other side has enough."""
+    line, _ = server.accept()
+    with line, contextlib.suppress(OSError):
+        line.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+        while True:
+            line.sendall(b"y")
+            time.sleep(0.05)
 
 
 def test_a_sender_that_is_away_costs_one_round_and_its_messages_wait(town: Town, platform: Platform) -> None:

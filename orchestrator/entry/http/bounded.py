@@ -1,14 +1,12 @@
 """An HTTP client for a server that the operator has named: no redirects, no proxy, bounded in size and in time."""
 
-import socket
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import httpx
 
-from orchestrator.flows.patience import Patience
+from orchestrator.flows.patience import Line, Patience
 
 MOST = 1 << 20
 
@@ -31,23 +29,13 @@ class _Body(httpx.SyncByteStream):
         self._body.close()
 
 
-class _Connection:
-    """Where a request goes: told by httpcore as it connects and as it begins TLS."""
-
-    sock: socket.socket | None = None
-
-    def told(self, event: str, info: dict[str, Any]) -> None:
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self.sock = info["return_value"].get_extra_info("socket")
-
-
 class _Bounded(httpx.HTTPTransport):
     def __init__(self, patience: float) -> None:
         super().__init__()
         self._patience = patience
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        until, connection = time.monotonic() + self._patience, _Connection()
+        until, connection = time.monotonic() + self._patience, Line()
         request.extensions = {**request.extensions, "trace": connection.told}
         with Patience(timedelta(seconds=self._patience)) as patience:
             patience.watch(connection)

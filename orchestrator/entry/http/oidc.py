@@ -22,7 +22,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.entry.http.bounded import client
-from orchestrator.settings import Oidc
+from orchestrator.settings import Oidc, secret_in
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 """Signatures only: neither `none` nor a shared secret proves who has signed."""
@@ -191,9 +191,10 @@ class Provider:
         if not self._settings.client_secret_file:
             return None
         try:
-            return Path(self._settings.client_secret_file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProviderAway("the setting oidc.client_secret_file names a file that cannot be read") from error
+            return secret_in(Path(self._settings.client_secret_file))
+        except (OSError, ValueError) as error:
+            raise ProviderAway("the setting oidc.client_secret_file names a file that cannot be read, or that others "
+                               "may read") from error
 
     def _get(self, address: str) -> dict[str, Any]:
         with self._client() as asking:
