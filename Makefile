@@ -17,8 +17,8 @@ setup: ## Python environment, Debian packages, Pulumi's CLI; done once, safe to 
 demo: setup ## [SITE=linux|slurm|aws] a voucher's whole life on a real site (aws: an emulator), each step with what was seen
 	@$(BIN)/python -m tests.demo $(SITE)
 
-test: setup lint ## every check and every test, on the real lab too
-	@$(BIN)/python -m pytest
+test: setup lint ## every check and every test, on real labs too; two files at a time, as labs wait more than they compute
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: ## ruff, mypy (strict), import-linter
 	@$(BIN)/ruff check .
