@@ -14,6 +14,8 @@ from tests.lab.client import Client
 from tests.lab.lab import Lab
 
 PRINCIPAL = "rescue"
+ATTEMPTS = 5
+"""Whoever connects just as the reaper repeats an end's kill is cut off, and connects again."""
 
 
 @contextmanager
@@ -64,7 +66,11 @@ def options(tenant: Tenant, *more: str) -> list[str]:
 def sftp(tenant: Tenant, *lines: str, timeout: float = 30) -> "subprocess.CompletedProcess[str]":
     """Give these lines to the stock sftp client; it stops at the first that fails."""
     argv = ["sftp", "-q", "-b", "-", *options(tenant), tenant.ssh()[-1]]
-    return subprocess.run(argv, input="\n".join(lines), capture_output=True, text=True, timeout=timeout, check=False)
+    for _ in range(ATTEMPTS):
+        ran = subprocess.run(argv, input="\n".join(lines), capture_output=True, text=True, timeout=timeout, check=False)
+        if ran.returncode != 255 or "closed by remote host" not in ran.stderr:
+            break
+    return ran
 
 
 def scp(tenant: Tenant, there: str, here: Path, *more: str) -> "subprocess.CompletedProcess[str]":
@@ -77,8 +83,14 @@ class Session:
 
     def __init__(self, tenant: Tenant) -> None:
         argv = [*tenant.ssh("-s"), "sftp"]
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        assert self.ask(1, struct.pack(">I", 3)) == 2, "the session did not begin"
+        for _ in range(ATTEMPTS):
+            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=subprocess.DEVNULL)
+            if self.ask(1, struct.pack(">I", 3)) == 2:
+                return
+            self.process.kill()
+            self.process.wait(20)
+        raise AssertionError("the session did not begin")
 
     def tell(self, kind: int, body: bytes) -> None:
         """One packet of the protocol."""
