@@ -48,7 +48,7 @@ def test_a_plan_changes_nothing(town: Town) -> None:
     """Neither the site nor an account."""
     id = town.active()
     before = town.record(id)
-    flow.plan(town.ctx, "north", Wish(START, START + HOUR))
+    flow.plan(town.ctx, "north", Wish(START + HOUR, START + HOUR))
     assert town.record(id) == before
     with town.store.read() as tx:
         row = sites.get(tx, "north")

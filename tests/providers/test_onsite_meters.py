@@ -24,8 +24,8 @@ from tests.lab.shell import pid_of, stop, until
 from tests.lab.traffic import Sink, as_holder, send
 from tests.providers.test_onsite_killed import killed
 
-BURN = "import time\nwhile time.process_time() < 1: pass"
-"""A second of CPU."""
+BURN = "import time\nwhile time.process_time() < 1.2: pass"
+"""More than a second of CPU: the first moments of a process lie before it is in its cgroup."""
 HOLD = "import time; held = bytearray(64 << 20); print('held', flush=True); time.sleep(600)"
 MINUTE = 60_000
 
