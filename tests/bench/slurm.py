@@ -17,7 +17,7 @@ from tests.demo import world as stage
 from tests.drive import Holder
 from tests.lab import slurm
 from tests.lab.accounts import MIB, Tenant, clean, new_id, spec
-from tests.lab.client import Client
+from tests.lab.client import Answered, Client
 from tests.lab.place import Place
 from tests.lab.slurm import SlurmLab
 
@@ -114,12 +114,24 @@ def note(at: dict[str, float], what: str, holds: bool) -> None:
 def opened(lab: SlurmLab, place: Place) -> Tenant:
     """An open account with one job, submitted as its user."""
     with lab.client() as client:
-        one = Tenant(place, client, spec(new_id(), storage=16 * MIB)).make(3600).open(3600)
+        one = made(Tenant(place, client, spec(new_id(), storage=16 * MIB)))
     drop = ["setpriv", f"--reuid={one.uid}", f"--regid={one.uid}", "--clear-groups"]
     script = "trap '' TERM; while :; do sleep 1; done"
     words = ["sbatch", "-D", "/", f"--reservation={one.user}", "-t", "50", "-o", "/dev/null", "--wrap", script]
     slurm.inside(place, *drop, *words)
     return one
+
+
+def made(one: Tenant) -> Tenant:
+    """Open. Asked again when the site says later, as Tenure does: slurmdbd refuses a change now and then."""
+    for _ in range(10):
+        try:
+            return one.make(3600).open(3600)
+        except Answered as error:
+            if error.kind != "later":
+                raise
+            print(f"  asked again: {error}", flush=True)
+    raise TimeoutError(f"{one.id}: still not made")
 
 
 def processes(uids: set[int]) -> bool:
