@@ -2,11 +2,8 @@
 
 import base64
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from orchestrator.entry.http import Limits
 from orchestrator.entry.http.bounded import client
+from tests.dripping import dripping
 from tests.entry.http_world import World, world
 from tests.entry.oidc_world import SECRET, Bad, Browser, bad_provider, query_of, settings
 from tests.entry.test_http_sign_in import pages
@@ -161,23 +159,8 @@ def test_a_key_that_we_do_not_know_is_passed_over(fresh: tuple[World, Bad], othe
                          ids=["head", "heads"])
 def test_a_provider_that_answers_a_byte_at_a_time_is_left(says: bytes) -> None:
     """No single wait is ever too long."""
-    left = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def dawdle() -> None:
-            connection, _ = server.accept()
-            with connection, suppress(OSError):
-                for byte in says:
-                    connection.sendall(bytes([byte]))
-                    if left.wait(0.02):
-                        return
-
-        slow = threading.Thread(target=dawdle)
-        slow.start()
-        with client(timedelta(seconds=1)) as asking, pytest.raises(httpx.HTTPError):
-            asking.get(f"http://127.0.0.1:{server.getsockname()[1]}/")
-        left.set()
-        slow.join()
+    with dripping(says) as port, client(timedelta(seconds=1)) as asking, pytest.raises(httpx.HTTPError):
+        asking.get(f"http://127.0.0.1:{port}/")
 
 
 def test_a_rotated_key_is_fetched_once(fresh: tuple[World, Bad]) -> None:

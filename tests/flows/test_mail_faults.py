@@ -1,8 +1,6 @@
 """Mail servers that refuse, hang, lie dead for days or are not who they say: nothing is lost, and nobody else waits."""
 
 import socket
-import threading
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Network
@@ -16,6 +14,7 @@ from orchestrator.flows.resend import resend
 from orchestrator.flows.smtp import ServerAway, Session
 from orchestrator.settings import Callbacks, Mail
 from orchestrator.store import journal, outbox, senders
+from tests.dripping import dripping
 from tests.flows import postoffice
 from tests.flows.mailing import deliver, mails, post, use
 from tests.flows.postoffice import PASSWORD, PostOffice
@@ -115,25 +114,11 @@ def test_one_that_hangs_costs_its_connection_and_the_rest_wait_a_moment(town: To
                          ids=["line", "lines", "ehlo"])
 def test_a_server_that_answers_a_little_at_a_time_is_left(town: Town, says: bytes) -> None:
     """No single wait is ever too long, and none of it ever ends."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        left = threading.Event()
-
-        def dawdle() -> None:
-            connection, _ = server.accept()
-            with connection, suppress(OSError):
-                for byte in says:
-                    connection.sendall(bytes([byte]))
-                    if left.wait(0.02):
-                        return
-
-        slow = threading.Thread(target=dawdle)
-        slow.start()
-        use(town, Mail.model_validate({"host": "127.0.0.1", "port": server.getsockname()[1], "tls": "none",
+    with dripping(says) as port:
+        use(town, Mail.model_validate({"host": "127.0.0.1", "port": port, "tls": "none",
                                        "sender": "compute@tenure.example", "timeout": timedelta(seconds=0.5)}))
         one(town)
         deliver(town)
-        left.set()
-        slow.join()
     [row] = mails(town)
     assert (row.state, "took longer than 0.75 s in all" in (row.error or "")) == ("waiting", True)
 

@@ -1,11 +1,8 @@
 """Callbacks: signed as Standard Webhooks, the same bytes at every try, tried for days, never into our own network."""
 
-import contextlib
 import ipaddress
 import json
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +16,7 @@ from orchestrator.flows.egress import Blocked, allowed, post
 from orchestrator.flows.notify import Notifier
 from orchestrator.settings import Callbacks
 from orchestrator.store import outbox, senders
+from tests.dripping import dripping
 from tests.flows.town import Town
 
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
@@ -220,20 +218,9 @@ def test_what_is_no_web_address_is_refused() -> None:
 
 def test_a_platform_that_answers_a_little_at_a_time_is_left() -> None:
     """Each byte comes in time, the answer never does: it holds up no other callback for long."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_drip, args=(server,), daemon=True).start()
-        with pytest.raises((httpcore.NetworkError, httpcore.ProtocolError)):
-            post(f"http://127.0.0.1:{server.getsockname()[1]}/x", {}, b"{}", (LOOPBACK,), 0.5)
-
-
-def _drip(server: socket.socket) -> None:
-    """An answer's head without an end, until the other side has enough."""
-    line, _ = server.accept()
-    with line, contextlib.suppress(OSError):
-        line.sendall(b"HTTP/1.1 200 OK\r\nx: ")
-        while True:
-            line.sendall(b"y")
-            time.sleep(0.05)
+    with (dripping(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 10_000) as port,
+          pytest.raises((httpcore.NetworkError, httpcore.ProtocolError))):
+        post(f"http://127.0.0.1:{port}/x", {}, b"{}", (LOOPBACK,), 0.5)
 
 
 def test_a_sender_that_is_away_costs_one_round_and_its_messages_wait(town: Town, platform: Platform) -> None:

@@ -1,7 +1,6 @@
 """A place where programs see an account's files, cannot change them, and see nothing else: no network, no /proc, no
 other account, no /etc of the host's. For the holder's rescue and the operator's export."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,14 +22,8 @@ def argv(config: Config, words: Sequence[str], command: Sequence[str]) -> tuple[
 
 
 def root() -> Iterator[str]:
-    """The host's programs and libraries."""
-    yield from ("--ro-bind", "/usr", "/usr")
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        path = Path("/", name)
-        if path.is_symlink():
-            yield from ("--symlink", os.readlink(path), str(path))
-        elif path.is_dir():
-            yield from ("--ro-bind", str(path), str(path))
+    """The host's programs and libraries, and a /dev with nothing but null."""
+    yield from sandbox.programs()
     yield from ("--perms", "0755", "--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null")
 
 

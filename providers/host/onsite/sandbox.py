@@ -107,6 +107,14 @@ def slurm_user(config: Config) -> str:
 
 def root() -> Iterator[str]:
     """The host's programs and libraries, read-only, and fresh /proc and /dev."""
+    yield from programs()
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for name in ("/etc", "/etc/ssl", "/home", "/models", "/run", "/run/tenure", BIN, "/var"):
+        yield from ("--perms", "0755", "--dir", name)
+
+
+def programs() -> Iterator[str]:
+    """The host's programs and libraries, read-only."""
     yield from ("--ro-bind", "/usr", "/usr")
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         path = Path("/", name)
@@ -114,9 +122,6 @@ def root() -> Iterator[str]:
             yield from ("--symlink", os.readlink(path), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    for name in ("/etc", "/etc/ssl", "/home", "/models", "/run", "/run/tenure", BIN, "/var"):
-        yield from ("--perms", "0755", "--dir", name)
 
 
 def places(config: Config, account: Account) -> list[tuple[Path, str]]:
