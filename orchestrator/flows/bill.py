@@ -100,8 +100,8 @@ def credit_of(account: str) -> str:
 def _bill(ctx: Context, tx: Tx, account_id: str, month: str) -> Bill:
     since, _ = periods.month(month, times.zone(ctx.settings.timezone))
     account = account_named(tx, account_id)
-    if since > ctx.clock():
-        raise RuleError("month_ahead", f"{month} has not begun")
+    if since >= ctx.clock():
+        raise RuleError("month_ahead", f"{month} has not begun: no second of it is over yet")
     known = bills.get(tx, account_id, month)
     if known is not None:
         return known

@@ -199,6 +199,18 @@ def test_a_month_without_a_bill_is_refused(town: Town, month: str, code: str) ->
         previewed(town, account, month)
 
 
+def test_a_month_begins_with_its_first_second(town: Town) -> None:
+    """At its first instant there is nothing of it to bill; a second later there is, and last month can be closed."""
+    account = signed(town)
+    town.clock.at = APRIL
+    for look in (previewed, closed):
+        with refusing("month_ahead"):
+            look(town, account, "2027-04")
+    assert closed(town, account, "2027-03").whole
+    town.clock.at += timedelta(seconds=1)
+    assert [part.seconds for part in previewed(town, account, "2027-04").parts] == [1]
+
+
 def test_an_account_without_a_contract_is_refused(town: Town) -> None:
     """Drafted is not signed; an unknown account is not known."""
     account = priced(town)
