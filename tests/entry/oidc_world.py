@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -17,15 +16,14 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
-import pytest
 from joserfc import jwt
 from joserfc.jwk import Key, RSAKey
 
 from orchestrator.settings import Oidc
 from tests.entry.http_world import BASE, World
+from tests.entry.node_project import NODE
 
 LOCKED = Path(__file__).resolve().parent / "oidc"
-LEAST_NODE = 20
 SECRET = "s3cret/with+odd:characters"
 PEOPLE = {"u-olga": ["staff", "tenure-operators"], "u-vera": ["tenure-viewers"], "u-nora": ["staff"],
           "u-anna": ["tenure-viewers", "tenure-admins", "tenure-operators"],
@@ -48,27 +46,12 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def installed(folder: Path) -> Path:
-    """The provider's library as locked, outside the checkout."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed; do: apt-get install nodejs npm")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
-    if int(version.strip().lstrip("v").split(".")[0]) < LEAST_NODE:
-        pytest.skip(f"the provider needs Node {LEAST_NODE} or newer, this is {version.strip()}")
-    shutil.copytree(LOCKED, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True,
-                          text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @contextmanager
 def provider(folder: Path, port: int, claims: str = "token") -> Iterator[str]:
     """The certified provider until the end; gives its issuer. Each start has another key."""
     told = {"client": {"client_id": "tenure", "client_secret": SECRET, "redirect_uris": [f"{BASE}/sign-in/oidc/done"]},
             "people": PEOPLE, "claims": claims, "secret": "for its cookies"}
-    with subprocess.Popen(["node", "provider.mjs", str(port)], cwd=folder, stdin=subprocess.PIPE,
+    with subprocess.Popen([NODE, "provider.mjs", str(port)], cwd=folder, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdin is not None

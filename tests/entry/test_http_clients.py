@@ -17,7 +17,7 @@ from orchestrator.settings import Callbacks
 from orchestrator.store import outbox, senders
 from tests.entry.http_site import usable
 from tests.entry.http_world import World
-from tests.entry.node_project import EXAMPLES, node
+from tests.entry.node_project import EXAMPLES, NODE, node
 
 __all__ = ["node"]
 
@@ -41,7 +41,7 @@ def test_the_python_example_redeems(tenure: World) -> None:
 
 def test_the_node_example_redeems(tenure: World, node: Path) -> None:
     """With the official library of another language, locked by hash."""
-    assert '"claim_url"' in redeemed(tenure, ["node", "redeem.mjs"], "node-1", where=node)
+    assert '"claim_url"' in redeemed(tenure, [NODE, "redeem.mjs"], "node-1", where=node)
 
 
 def test_the_curl_example_redeems(tenure: World) -> None:

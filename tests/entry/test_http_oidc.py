@@ -13,7 +13,8 @@ from orchestrator.entry.http import Limits
 from orchestrator.store import journal
 from tests.entry.cli_home import made
 from tests.entry.http_world import World, world
-from tests.entry.oidc_world import Browser, free_port, installed, provider, query_of, settings
+from tests.entry.node_project import installed
+from tests.entry.oidc_world import LOCKED, Browser, free_port, provider, query_of, settings
 from tests.entry.test_http_sign_in import pages
 
 
@@ -29,7 +30,7 @@ class City:
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The provider, installed once."""
-    return installed(tmp_path_factory.mktemp("oidc"))
+    return installed(LOCKED, tmp_path_factory.mktemp("oidc"))
 
 
 @pytest.fixture

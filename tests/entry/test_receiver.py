@@ -20,7 +20,7 @@ from orchestrator.flows.tell import MAILED
 from orchestrator.flows.webhook import body_of
 from orchestrator.settings import Callbacks
 from orchestrator.store import accounts, outbox, senders
-from tests.entry.node_project import node
+from tests.entry.node_project import NODE, node
 from tests.flows import life
 from tests.flows import town as towns
 from tests.flows.town import Town
@@ -67,7 +67,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 @pytest.fixture
 def receiver(town: Town, node: Path) -> Iterator[Receiver]:
     """The example for receivers, as integrators copy it; the town's sender has it as its callback."""
-    process = subprocess.Popen(["node", "receive.mjs", "0"], cwd=node, stdout=subprocess.PIPE, text=True,
+    process = subprocess.Popen([NODE, "receive.mjs", "0"], cwd=node, stdout=subprocess.PIPE, text=True,
                                env={"PATH": os.environ["PATH"], "TENURE_SECRET": town.secret})
     assert process.stdout is not None
     port = int(process.stdout.readline().rsplit(" ", 1)[1])
