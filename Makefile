@@ -1,10 +1,10 @@
-# make demo · make test · make bench · make lint · make lock · make clean-lab
+# make demo · make test · make bench · make look · make lint · make lock · make clean-lab
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 SITE ?= linux
 
-.PHONY: help setup demo test bench lint lock clean-lab
+.PHONY: help setup demo test bench look lint lock clean-lab
 
 help: ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -27,6 +27,9 @@ lint: ## ruff, mypy (strict), import-linter
 
 bench: setup ## our figures beside the raw floor, in one run
 	@$(BIN)/python -m tests.bench $(SITE)
+
+look: ## every page and paper in Chromium, both languages, as pictures in build/look
+	@$(BIN)/python -m tests.look
 
 lock: ## resolve the dependencies anew into requirements.lock (hashes, no addresses); needs uv
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -1,0 +1,1 @@
+"""Pages and papers in a real browser, for people to look at."""
