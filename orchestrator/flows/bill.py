@@ -16,7 +16,7 @@ from orchestrator.flows.outages import make_good_on_bill
 from orchestrator.lifecycle import bill as rules
 from orchestrator.lifecycle import periods, times
 from orchestrator.lifecycle import usage as metering
-from orchestrator.lifecycle.account import Account
+from orchestrator.lifecycle.account import Account, FencedBy, State
 from orchestrator.lifecycle.bill import Bill, Credit, Part, Reading, Terms, Use
 from orchestrator.lifecycle.contract import Contract
 from orchestrator.lifecycle.errors import RuleError
@@ -38,6 +38,11 @@ class InForce:
     until: datetime
     terms: Terms | None
 
+    def within(self, since: datetime, until: datetime) -> tuple[datetime, datetime] | None:
+        """What of [since, until) it was in force for; None for nothing of it."""
+        begin, end = max(since, self.since), min(until, self.until)
+        return (begin, end) if begin < end else None
+
 
 def preview(ctx: Context, account_id: str, month: str) -> Bill:
     """The month's bill: as it was closed, else as it stands now; of the present month up to now.
@@ -51,14 +56,14 @@ def preview(ctx: Context, account_id: str, month: str) -> Bill:
 def close(ctx: Context, account_id: str, month: str, *, actor: str) -> Bill:
     """Fix the month's bill and let cash vouchers pay what they can of it, once. Closed already: the same bill.
 
-    RuleError: those of `preview`, month_open, earlier_open, not_read.
+    RuleError: those of `preview`, month_open, earlier_open, fence_open, not_read.
     """
     make_good_on_bill(ctx, account_id)
     return commit("bill.close", ctx.store, lambda tx: _close(ctx, tx, account_id, month, actor))
 
 
 def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bill:
-    accounts.get(tx, account_id, lock=True)
+    account = accounts.get(tx, account_id, lock=True)
     found = _bill(ctx, tx, account_id, month)
     if found.closed_at is not None:
         return found
@@ -67,6 +72,8 @@ def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bil
     missing = [one.month for one in _earlier(ctx, tx, account_id, found.since) if one.closed_at is None]
     if missing:
         raise RuleError("earlier_open", f"account {account_id}: close {missing[0]} first; vouchers pay in order")
+    assert account is not None
+    _no_fence_to_lift(ctx, tx, account, found)
     _all_read(ctx, tx, found)
     now = ctx.clock()
     if not bills.add(tx, found, now):
@@ -78,6 +85,19 @@ def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bil
     journal.write(tx, "bill.closed", account_id, actor, month=month, base=str(found.base), price=str(found.price),
                   vouchers=str(found.taken), payable=str(found.total))
     return replace(found, closed_at=now)
+
+
+def _no_fence_to_lift(ctx: Context, tx: Tx, account: Account, found: Bill) -> None:
+    """RuleError while an operator's fence hides hours of this month that count once it is lifted: no later bill would
+    have them."""
+    at = account.fenced_at
+    if (account.state, account.fenced_by) != (State.FENCED, FencedBy.OPERATOR) or account.reclaim_asked or at is None:
+        return
+    if any(one.terms and one.within(at, found.until) for one in _in_force(tx, replace(account, fenced_at=None))):
+        where = times.zone(ctx.settings.timezone)
+        raise RuleError("fence_open", f"account {account.id} is fenced by an operator since {times.show(at, where)}: "
+                                      f"lifted, its hours in {found.month} count. First `tenure account unfence "
+                                      f"{account.id}`, or `tenure account reclaim {account.id}`, or wait for its end")
 
 
 def _all_read(ctx: Context, tx: Tx, found: Bill) -> None:
@@ -115,15 +135,14 @@ def _billable(ctx: Context, tx: Tx, account: Account, month: str) -> None:
     every = _in_force(tx, account)
     if not every:
         raise RuleError("no_contract", f"account {account.id} has no contract in force: only contracts are billed")
-    found = [one for one in every if one.since < min(until, ctx.clock()) and one.until > since]
+    found = [one for one in every if one.within(since, min(until, ctx.clock()))]
     if not found:
         raise RuleError("not_in_force", f"account {account.id}: no contract was in force in {month}; the first began "
                                         f"at {times.show(every[0].since, times.zone(ctx.settings.timezone))}")
-    for one in found:
-        if one.terms is None:
-            raise RuleError("no_price", f"account {account.id}: contract {one.contract.id} was signed without a price "
-                                        "list, so there is no price to bill by; contracts drafted with `tenure contract"
-                                        " draft` have one")
+    if all(one.terms is None for one in found):
+        raise RuleError("no_price", f"account {account.id}: contract {found[0].contract.id} was signed without a price "
+                                    "list, so there is no price to bill by; contracts drafted with `tenure contract "
+                                    "draft` have one")
 
 
 def _earlier(ctx: Context, tx: Tx, account_id: str, before: datetime) -> Iterator[Bill]:
@@ -149,7 +168,8 @@ def _in_force(tx: Tx, account: Account) -> list[InForce]:
 def _bills(ctx: Context, tx: Tx, account: Account, upto: str | None) -> Iterator[Bill]:
     """The bills of all months in which a contract with a price was in force, up to one: each knows of those before."""
     where, now = times.zone(ctx.settings.timezone), ctx.clock()
-    priced = [one for one in _in_force(tx, account) if one.terms is not None]
+    every = _in_force(tx, account)
+    priced = [one for one in every if one.terms is not None]
     if not priced:
         return
     credits, spent = _credits(tx, account.id)
@@ -162,7 +182,8 @@ def _bills(ctx: Context, tx: Tx, account: Account, upto: str | None) -> Iterator
             these = tuple(part for one in priced if (part := _part(ctx, tx, account, one, since, until, parts)))
             due = sum((part.price for part in these), Decimal(0))
             vouchers = rules.pay(due, credits, spent)
-            made = Bill(account.id, month, since, until, over <= now, these, vouchers)
+            made = Bill(account.id, month, since, until, over <= now, these, vouchers, unpriced=tuple(
+                one.contract.id for one in every if one.terms is None and one.within(since, until)))
             spent += made.taken
         parts += made.parts
         if made.parts:
@@ -180,9 +201,10 @@ def _credits(tx: Tx, account: str) -> tuple[list[Credit], Decimal]:
 
 def _part(ctx: Context, tx: Tx, account: Account, one: InForce, since: datetime, until: datetime,
           earlier: list[Part]) -> Part | None:
-    begin, end = max(since, one.since), min(until, one.until)
-    if begin >= end or one.terms is None:
+    span = one.within(since, until)
+    if span is None or one.terms is None:
         return None
+    begin, end = span
     use = Use(begin, end, rules.whole_seconds(one.since, begin, end),
               outages.credited_seconds(tx, account.id, begin, end), _readings(ctx, tx, account, one.terms, begin, end),
               last=end == one.until)

@@ -16,7 +16,8 @@ COLUMNS = ("account", "month", "contract", "rule", "what", "figure", "quantity",
 
 
 def csv_of(bill: Bill) -> str:
-    """A row for each line, whose amounts come to what is to pay; outages and gaps as rows that cost nothing."""
+    """A row for each line, whose amounts come to what is to pay; outages, gaps, and contracts without a
+    price, as rows that cost nothing."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -28,6 +29,8 @@ def csv_of(bill: Bill) -> str:
         for rule, what, quantity, rows in _not_charged(part):
             writer.writerow([bill.account, bill.month, safe(part.contract), rule, safe(what), "", quantity, "", "",
                              "0.00", rows])
+    for contract in bill.unpriced:
+        writer.writerow([bill.account, bill.month, safe(contract), "no-price", *[""] * 5, "0.00", safe(contract)])
     return out.getvalue()
 
 
@@ -58,7 +61,8 @@ def document_of(bill: Bill) -> dict[str, Any]:
                        "amount": f"{line.amount:.2f}", "rows": line.rows} for line in bill.lines],
             "contracts": [{"contract": part.contract, "since": part.since, "until": part.until,
                            "seconds": part.seconds, "outage_seconds": part.credited, "base": f"{part.base:.2f}",
-                           "price": f"{part.price:.2f}", "gaps": part.gaps} for part in bill.parts]}
+                           "price": f"{part.price:.2f}", "gaps": part.gaps} for part in bill.parts],
+            "unpriced": bill.unpriced}
 
 
 def _shown(part: Part, where: tzinfo) -> Mapping[str, Any]:

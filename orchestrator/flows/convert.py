@@ -176,7 +176,8 @@ def _done(ctx: Context, tx: Tx, claimed: Claimed, contract: Contract, offer: Off
     account = replace(claimed.account.move(State.CONTRACTED, at=ctx.clock()), offer=offer, ends_at=contract.ends_at,
                       convert_asked=False, warned=0)
     accounts.save(tx, account, claimed, release=True)
-    contracts.save(tx, replace(contract, state=ContractState.ACTIVE, begun_at=ctx.clock()))
+    # Its end may pass while the stack converges: then it was never in force, and never for less than no time.
+    contracts.save(tx, replace(contract, state=ContractState.ACTIVE, begun_at=min(ctx.clock(), contract.ends_at)))
     journal.write(tx, "account.converted", account.id, f"worker:{ctx.worker}", contract=contract.id,
                   generation=claimed.generation, ends_at=contract.ends_at)
     for type in ("account.converted", "contract.active"):

@@ -150,6 +150,8 @@ class Bill:
     parts: tuple[Part, ...]
     vouchers: tuple[Line, ...]
     closed_at: datetime | None = None
+    unpriced: tuple[str, ...] = ()
+    """Contracts in force in the month that have no price: nothing is asked for them."""
 
     @property
     def lines(self) -> tuple[Line, ...]:

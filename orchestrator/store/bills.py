@@ -44,7 +44,8 @@ def _bill(row: Row[Any]) -> Bill:
 def from_json(plain: Mapping[str, Any]) -> Bill:
     """The bill back."""
     return Bill(plain["account"], plain["month"], _instant(plain["since"]), _instant(plain["until"]), plain["whole"],
-                tuple(_part(one) for one in plain["parts"]), tuple(_line(one) for one in plain["vouchers"]))
+                tuple(_part(one) for one in plain["parts"]), tuple(_line(one) for one in plain["vouchers"]),
+                unpriced=tuple(plain.get("unpriced", ())))
 
 
 def _part(plain: Mapping[str, Any]) -> Part:

@@ -231,6 +231,64 @@ def test_a_contract_without_a_price_is_refused_and_says_so(town: Town) -> None:
         previewed(town, account)
 
 
+def test_a_contract_that_ended_as_it_began_has_no_bill(town: Town) -> None:
+    """Its end passed while the stack converged; or it was fenced in the instant in which it began."""
+    fenced, account = signed(town), priced(town)
+    operate.fence(town.ctx, fenced, actor="test")
+    paper = drafted(town, account, 1)
+    contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
+    town.stacks.after = lambda operation, _: town.advance(2 * DAY) if operation == "up" else None
+    town.work()
+    town.clock.at = APRIL
+    for one in (account, fenced):
+        for look in (previewed, closed):
+            with refusing("not_in_force"):
+                look(town, one)
+
+
+def test_a_contract_without_a_price_keeps_no_other_from_its_bill(town: Town) -> None:
+    """A platform's in March, then a drafted one: March is closed with what has a price, and says what has none."""
+    account = priced(town)
+    town.ask(account, "C-platform", town.offer.name, 5 * DAY)
+    town.work()
+    town.advance(6 * DAY)
+    town.work()
+    paper = drafted(town, account, 60)
+    contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
+    town.work()
+    town.clock.at = APRIL + 31 * DAY
+    march = closed(town, account)
+    assert ([part.contract for part in march.parts], march.unpriced) == ([paper.id], ("C-platform",))
+    assert previewed(town, account) == march
+    assert "C-platform,no-price" in bill_paper.csv_of(march)
+    assert "合同 C-platform 没有价格" in bill_paper.html_of(march, None, zone()).decode()
+    assert bill_paper.document_of(march)["unpriced"] == ("C-platform",)
+    assert closed(town, account, "2027-04").unpriced == ()
+
+
+def test_hours_under_a_fence_that_may_be_lifted_are_not_closed_away(town: Town) -> None:
+    """Fenced on 29 March: until the fence is lifted, or the account is taken back, March stays open."""
+    account, other = signed(town), signed(town)
+    town.advance(28 * DAY)
+    for one in (account, other):
+        operate.fence(town.ctx, one, actor="test")
+    town.advance_to(APRIL + DAY)
+    for one in (account, other):
+        with refusing("fence_open"):
+            closed(town, one)
+    operate.unfence(town.ctx, account, actor="test")
+    operate.reclaim(town.ctx, other, actor="test")
+    assert [closed(town, one).parts[0].seconds // 3600 for one in (account, other)] == [728, 672]
+
+
+def test_a_fence_of_a_later_month_keeps_no_month_open(town: Town) -> None:
+    """What lies under it is not this month's."""
+    account = signed(town)
+    town.advance_to(APRIL + DAY)
+    operate.fence(town.ctx, account, actor="test")
+    assert closed(town, account).parts[0].seconds == 728 * 3600
+
+
 def test_closing_takes_the_vouchers_once(town: Town) -> None:
     """3,000.00 of vouchers: 1,901.90 for March, the rest for April; closing again is the same bill."""
     account = signed(town)

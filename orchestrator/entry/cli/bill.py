@@ -75,6 +75,8 @@ def _tell(ctx: "Context", bill: "Bill", csv: Path | None, html: Path | None, jso
     for part in bill.parts:
         for resource, spans in sorted(part.gaps.items()):
             output.note(f"gap in the meter of {resource}: {', '.join(spans)}")
+    for contract in bill.unpriced:
+        output.note(f"contract {contract} was signed without a price list: nothing is asked for it")
     state = "closed" if bill.closed_at is not None else "not closed" if bill.whole else "up to now"
     output.say(f"{bill.month} ({state}): price {bill.price:,.2f}, cash vouchers {bill.taken:,.2f}, to pay "
                f"{bill.total:,.2f} yuan")
