@@ -216,11 +216,11 @@ def _readings(ctx: Context, tx: Tx, account: Account, terms: Terms, since: datet
     """What the meters say of each resource that has a price. The clock hour in which the contract began is left out: it
     was in part the voucher's."""
     rows = usage.rows(tx, account.id, since, until)
-    first = metering.hour_of(since + rules.HOUR - timedelta(microseconds=1))
+    first = metering.hour_from(since)
     read = min(until, metering.hour_of(ctx.clock() - READ_WITHIN))
     meters = {rate.resource: metering.meter_of(rate.resource) for rate in terms.rates}
-    missing = {(gap.meter, metering.hour_of(gap.since)) for gap in metering.gaps(rows, list(meters.values()), first,
-                                                                                 read)}
+    missing = {(gap.meter, metering.hour_of(gap.since))
+               for gap in metering.gaps(rows, dict.fromkeys(meters.values(), [(first, read)]))}
     return {resource: Reading(
         sum(row.amount for row in rows if row.meter == meter), tuple(row.hour for row in rows if row.meter == meter),
         tuple(sorted(hour for of, hour in missing if of == meter))) for resource, meter in meters.items()}

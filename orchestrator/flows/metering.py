@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.flows import in_kind
+from orchestrator.flows import in_kind, stints
 from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
@@ -130,8 +130,8 @@ def summary(ctx: Context, tx: Tx, account: Account, inventory: dict[str, Any],
         return None
     read_until = usage.read_until(tx, account.id)
     span = rules.lease(account, ctx.clock(), ctx.settings.metering.every, read_until)
-    found = rules.gaps(usage.rows(tx, account.id, rules.hour_of(span[0]), span[1]), rules.meters(account.offer),
-                       *span) if span else []
+    found = rules.gaps(usage.rows(tx, account.id, rules.hour_of(span[0]), span[1]),
+                       rules.asked(stints.of(tx, account), span)) if span else []
     missing: dict[str, float] = {}
     for gap in found:
         missing[gap.meter] = missing.get(gap.meter, 0) + gap.missing.total_seconds()

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
+from orchestrator.flows import stints
 from orchestrator.flows.context import Context
 from orchestrator.lifecycle import usage as rules
 from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.usage import Hour
+from orchestrator.lifecycle.usage import Hour, Stint
 from orchestrator.store import accounts, usage
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import NotFound
@@ -18,11 +19,17 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """One account's hours of a period. `read_until`: how far its site has been asked; later hours are still to come."""
+    """One account's hours of a period. `read_until`: how far its site has been asked; later hours are still to come.
+    `stints`: what the account was when."""
 
     account: Account
     hours: list[Hour]
     read_until: datetime | None
+    stints: list[Stint]
+
+    def stint(self, at: datetime) -> Stint:
+        """What it was at this instant. A clock hour is its beginning's, as in the bill."""
+        return next((one for one in reversed(self.stints) if one.since <= at), self.stints[0])
 
 
 def of(ctx: Context, account_id: str, since: datetime | None = None, until: datetime | None = None) -> Used:
@@ -52,13 +59,12 @@ def export(ctx: Context, since: datetime, until: datetime, site: str | None = No
 
 
 def _used(ctx: Context, tx: Tx, account: Account, since: datetime, until: datetime) -> Used:
-    begin, end = rules.hour_of(since), rules.hour_of(until + rules.HOUR - timedelta(microseconds=1))
+    begin, end = rules.hour_of(since), rules.hour_from(until)
     read_until = usage.read_until(tx, account.id)
     span = rules.lease(account, ctx.clock(), ctx.settings.metering.every, read_until)
-    if span is not None:
-        span = max(span[0], begin), min(span[1], end)
-    return Used(account, rules.by_hour(usage.rows(tx, account.id, begin, end), rules.meters(account.offer),
-                                       span if span and span[0] < span[1] else None), read_until)
+    lives = stints.of(tx, account)
+    asked = rules.asked(lives, (max(span[0], begin), min(span[1], end))) if span is not None else {}
+    return Used(account, rules.by_hour(usage.rows(tx, account.id, begin, end), asked), read_until, lives)
 
 
 @dataclass(frozen=True, slots=True)

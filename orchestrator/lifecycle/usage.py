@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.offer import Offer
+from orchestrator.lifecycle.outage import Span, clip, union
 
 HOUR = timedelta(hours=1)
 SMALLEST = timedelta(seconds=1)
@@ -32,6 +33,30 @@ def meters(offer: Offer) -> tuple[str, ...]:
 def meter_of(resource: str) -> str:
     """The meter of a resource: of a chip, the one that bears its name."""
     return resource if resource in UNITS else f"{CHIP}{resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """What an account is from `since` on, until the next stint: its offer, and its contract, in force until `until`;
+    None for the voucher's time."""
+
+    since: datetime
+    offer: Offer
+    contract: str | None = None
+    until: datetime | None = None
+
+    def bound(self, at: datetime) -> str | None:
+        """The contract that was in force at this instant."""
+        return self.contract if self.until is not None and at < self.until else None
+
+
+def asked(stints: Sequence[Stint], span: Span) -> dict[str, list[Span]]:
+    """When within the span each meter has to say something: while the account's offer has it."""
+    found: dict[str, list[Span]] = {}
+    for stint, after in zip(stints, [*(one.since for one in stints[1:]), span[1]], strict=True):
+        for meter in meters(stint.offer):
+            found.setdefault(meter, []).extend(clip([span], stint.since, after))
+    return {meter: union(spans) for meter, spans in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +118,11 @@ def hour_of(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+def hour_from(at: datetime) -> datetime:
+    """The start of the first clock hour that begins at this instant or later, in UTC."""
+    return hour_of(at + HOUR - timedelta(microseconds=1))
+
+
 def check(measured: Measured) -> None:
     """ValueError when this cannot be an hour's reading, whatever the site."""
     since, until = measured.since, measured.until
@@ -122,31 +152,30 @@ def lease(account: Account, now: datetime, every: timedelta, read_until: datetim
     return (account.starts_at, end) if end > account.starts_at else None
 
 
-def gaps(rows: Iterable[UsageRow], of: Sequence[str], since: datetime, until: datetime) -> list[Gap]:
-    """What of [since, until) was not, or only in part, measured: by meter and hour."""
+def gaps(rows: Iterable[UsageRow], of: Mapping[str, Sequence[Span]]) -> list[Gap]:
+    """What of each meter's spans was not, or only in part, measured: by meter and hour."""
     found = {(row.meter, row.hour): row for row in rows}
-    return [Gap(meter, begin, end, missing) for begin, end in hours(since, until) for meter in of
+    return [Gap(meter, begin, end, missing) for meter, spans in of.items() for span in spans
+            for begin, end in hours(*span)
             if (missing := _missing(found.get((meter, hour_of(begin))), begin, end)) >= SMALLEST]
 
 
-def by_hour(rows: Iterable[UsageRow], of: Sequence[str], span: tuple[datetime, datetime] | None) -> list[Hour]:
-    """Every row, and every hour of the lease's `span` that has none, by hour and meter."""
-    shown = {(row.hour, row.meter): _shown(row, span) for row in rows}
-    for begin, end in hours(*span) if span else ():
-        for meter in of:
+def by_hour(rows: Iterable[UsageRow], of: Mapping[str, Sequence[Span]]) -> list[Hour]:
+    """Every row, and every hour of each meter's spans that has none, by hour and meter."""
+    shown = {(row.hour, row.meter): _shown(row, of.get(row.meter, ())) for row in rows}
+    for meter, spans in of.items():
+        for begin, end in (hour for span in spans for hour in hours(*span)):
             shown.setdefault((hour_of(begin), meter), Hour(meter, hour_of(begin), begin, end, None, timedelta(),
                                                            end - begin))
     return [shown[key] for key in sorted(shown)]
 
 
-def _shown(row: UsageRow, span: tuple[datetime, datetime] | None) -> Hour:
-    """Of what was measured outside of the lease (in grace), only the row's own gap is one."""
-    begin, end = (max(row.hour, span[0]), min(row.hour + HOUR, span[1])) if span else (row.since, row.until)
-    if begin >= end:
-        begin, end = row.since, row.until
-    missing = _missing(row, begin, end)
-    return Hour(row.meter, row.hour, min(row.since, begin), max(row.until, end), row.amount, row.covered,
-                missing if missing >= SMALLEST else timedelta())
+def _shown(row: UsageRow, spans: Sequence[Span]) -> Hour:
+    """Of what was measured outside of its meter's spans (in grace), only the row's own gap is one."""
+    within = clip(spans, row.hour, row.hour + HOUR) or [(row.since, row.until)]
+    missing = sum((_missing(row, *span) for span in within), timedelta())
+    return Hour(row.meter, row.hour, min(row.since, within[0][0]), max(row.until, within[-1][1]), row.amount,
+                row.covered, missing if missing >= SMALLEST else timedelta())
 
 
 def hours(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import update
 
 from orchestrator.app import App
+from orchestrator.lifecycle.contract import Contract, ContractState
 from orchestrator.lifecycle.usage import HOUR, Measured, hour_of
-from orchestrator.store import tables, usage
+from orchestrator.store import contracts, tables, usage
 from providers.memory.world import Keeper
 from tests.entry.cli_home import Home, made
 
@@ -101,13 +102,34 @@ def test_the_export_as_json_is_one_document(home: Home) -> None:
     assert home("usage", "export", "--month", "2020-01", "--format", "json").json == []
 
 
-def test_the_export_holds_no_formula(home: Home) -> None:
-    """A contract's number is its sender's own text."""
-    aged(home)
+def test_where_months_begin_on_half_an_hour_an_hour_is_of_one_month(home: Home) -> None:
+    """Of the one that it begins in: in India, February begins at 18:30Z, so the hour from 18:00Z is January's."""
+    settings = home.folder / "tenure.yaml"
+    settings.write_text(settings.read_text("utf-8") + "\ntimezone: Asia/Kolkata\n", "utf-8")
+    boundary = datetime(2026, 1, 31, 18, tzinfo=UTC)
+    id = home.active()
     with App.open(home.folder) as app, app.ctx.store.write() as tx:
-        tx.execute(update(tables.accounts).values(contract="=1+1"))
-    lines = exported(home, "--from", (now() - 4 * HOUR).isoformat())
-    assert {line["contract"] for line in lines} == {"'=1+1"}
+        tx.execute(update(tables.accounts).values(starts_at=boundary - HOUR))
+    put(home, id, *(Measured(at, at + HOUR, HOUR, {"cpu": 1}) for at in (boundary, boundary + HOUR)))
+    hours = {month: [line["hour"] for line in exported(home, "--month", month) if line["amount"]]
+             for month in ("2026-01", "2026-02")}
+    assert hours == {"2026-01": ["2026-01-31T18:00:00Z"], "2026-02": ["2026-01-31T19:00:00Z"]}
+
+
+def bound(home: Home, id: str, contract: str, since: datetime, until: datetime) -> None:
+    """A contract was in force; its number is its sender's own text."""
+    with App.open(home.folder) as app, app.ctx.store.write() as tx:
+        contracts.add(tx, Contract(contract, id, "trial", until, "00" * 32))
+        contracts.save(tx, Contract(contract, id, "trial", until, "00" * 32, ContractState.ENDED, since, until))
+        tx.execute(update(tables.accounts).values(contract=contract))
+
+
+def test_an_hour_bears_the_contract_that_was_in_force_as_it_began(home: Home) -> None:
+    """The voucher's hours none, nor those of grace. Text of a contract's is no formula."""
+    id, begun = aged(home)
+    bound(home, id, "=1+1", begun + 1.5 * HOUR, begun + 3 * HOUR)
+    lines = [line for line in exported(home, "--from", begun.isoformat()) if line["meter"] == "cpu"]
+    assert [line["contract"] for line in lines[:4]] == ["", "", "'=1+1", ""]
 
 
 @pytest.mark.parametrize("words", [

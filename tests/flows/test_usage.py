@@ -2,21 +2,24 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orchestrator.flows import metering
+from orchestrator.flows import used as shown_use
 from orchestrator.flows.rounds import Rounds
 from orchestrator.lifecycle import usage as rules
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.offer import Offer
 from orchestrator.lifecycle.usage import Gap, UsageRow
-from orchestrator.store import certificates, usage
+from orchestrator.store import certificates, sites, usage
 from providers.memory.site import MemorySite
 from providers.protocol import NeedsHuman, TryLater, Usage
-from tests.flows.town import START, Town
+from tests.flows.town import LARGER, OFFER, START, Town
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
@@ -37,7 +40,7 @@ def gaps(town: Town, id: str, meter: str = "cpu") -> list[Gap]:
     with town.store.read() as tx:
         span = rules.lease(account, town.clock.at, HOUR, usage.read_until(tx, id))
         assert span is not None
-        return rules.gaps(usage.rows(tx, id, START - HOUR, span[1]), [meter], *span)
+        return rules.gaps(usage.rows(tx, id, START - HOUR, span[1]), {meter: [span]})
 
 
 def round_(town: Town) -> None:
@@ -294,3 +297,24 @@ def test_a_site_whose_meters_say_what_cannot_be_is_not_believed(town: Town) -> N
     done = metering.read_site(town.ctx, "north")
     assert "cpu: -5 is not an amount" in done.failed[id]
     assert rows(town, id) == []
+
+
+@pytest.mark.parametrize(("with_chip", "missed"), [(LARGER, range(3, 8)), (OFFER, range(3))])
+def test_a_chip_is_missed_only_while_the_offer_has_it(town: Town, with_chip: Offer, missed: range) -> None:
+    """Three hours of a trial, five of a contract, of which one has a chip that nobody measured: shown and certified."""
+    with town.store.write() as tx:
+        sites.put_offer(tx, replace(with_chip, accelerators={"ascend-910b": 1}))
+    id = town.active()
+    town.advance(3 * HOUR)
+    town.ask(id, after=5 * HOUR)
+    town.work()
+    assert town.account(id).state is State.CONTRACTED
+    town.advance(5 * HOUR)
+    town.work()
+    town.advance(town.offer.grace)
+    shown = shown_use.of(town.ctx, id)
+    assert [shown.stint(START + nth * HOUR).offer.name for nth in (2, 3)] == [OFFER.name, LARGER.name]
+    assert {one.hour: one.missing for one in shown.hours if one.meter == "chip:ascend-910b"} == {
+        START + nth * HOUR: HOUR for nth in missed}
+    town.work()
+    assert used(town, id)["gaps_seconds"] == {"chip:ascend-910b": len(missed) * 3600}

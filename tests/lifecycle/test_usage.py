@@ -21,7 +21,7 @@ def row(since: datetime, until: datetime, covered: timedelta | None = None, mete
 
 
 def found(*rows: UsageRow, until: datetime = EIGHT + 2 * HOUR) -> list[Gap]:
-    return usage.gaps(rows, ["cpu"], START, until)
+    return usage.gaps(rows, {"cpu": [(START, until)]})
 
 
 def test_a_lease_that_was_read_has_no_gap() -> None:
@@ -48,7 +48,7 @@ def test_an_hour_read_too_early_is_a_gap_of_what_came_after() -> None:
 
 def test_each_meter_has_its_own_gaps() -> None:
     """One was read, one was not."""
-    gaps = usage.gaps([row(START, EIGHT + HOUR)], ["cpu", "egress"], START, EIGHT + HOUR)
+    gaps = usage.gaps([row(START, EIGHT + HOUR)], dict.fromkeys(("cpu", "egress"), [(START, EIGHT + HOUR)]))
     assert [(gap.meter, gap.missing) for gap in gaps] == [("egress", 40 * MINUTE)]
 
 

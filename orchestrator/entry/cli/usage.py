@@ -94,7 +94,9 @@ def _period(ctx: "Context", month: str | None, from_: str | None, until: str | N
     from orchestrator.lifecycle import periods
 
     if month is not None:
-        return periods.month(month, times.zone(ctx.settings.timezone))
+        # Where months begin on half an hour, a clock hour is of the month that it begins in.
+        first, after = periods.month(month, times.zone(ctx.settings.timezone))
+        return rules.hour_from(first), rules.hour_from(after)
     now = ctx.clock()
     since, end = output.when(from_ or "", now), output.when(until, now) if until else now
     if end <= since:
@@ -105,9 +107,10 @@ def _period(ctx: "Context", month: str | None, from_: str | None, until: str | N
 def _lines(one: "Used") -> Iterator[dict[str, Any]]:
     account = one.account
     for hour in one.hours:
-        yield {"account": account.id, "site": account.site, "offer": account.offer.name,
-               "contract": account.contract, "meter": hour.meter, "unit": rules.unit(hour.meter), "hour": hour.hour,
-               "since": hour.since, "until": hour.until, "amount": hour.amount,
+        stint = one.stint(hour.hour)
+        yield {"account": account.id, "site": account.site, "offer": stint.offer.name,
+               "contract": stint.bound(hour.hour), "meter": hour.meter, "unit": rules.unit(hour.meter),
+               "hour": hour.hour, "since": hour.since, "until": hour.until, "amount": hour.amount,
                "covered_seconds": round(hour.covered.total_seconds(), 3),
                "gap_seconds": round(hour.missing.total_seconds(), 3)}
 
