@@ -10,7 +10,7 @@ from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.fence import save as save_fenced
 from orchestrator.flows.reminders import contract_ending
-from orchestrator.lifecycle.account import USABLE, Account, FencedBy
+from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, capacity, journal
@@ -94,7 +94,6 @@ def _save(ctx: Context, tx: Tx, claimed: Claimed, end: datetime, told: Callable[
     accounts.save(tx, account, claimed, release=True)
     capacity.extend(tx, account.id, placement.held_until(account.offer, end), ctx.clock())
     told(tx, account)
-    if claimed.account.ends_at is not None and claimed.account.ends_at >= OPEN_END:
-        # An open contract had no reminder; any other's moves with its end.
+    if account.state is State.CONTRACTED:
         contract_ending(ctx, tx, claimed.sender, account)
     return account

@@ -12,7 +12,6 @@ from orchestrator.flows.context import Context
 from orchestrator.flows.delivery import SHORTEST_PAUSE, Outcome, settle
 from orchestrator.flows.effects import commit
 from orchestrator.flows.lanes import Lanes
-from orchestrator.flows.reminders import Overtaken
 from orchestrator.flows.smtp import Session
 from orchestrator.store import outbox
 from orchestrator.store.engine import Tx
@@ -139,8 +138,8 @@ def _try(ctx: Context, message: Message, session: Session | None) -> Outcome:
     with ctx.store.read() as tx:
         turned = reminders.overtaken(tx, message, ctx.clock())
     if turned is not None:
-        commit("notify.turn", ctx.store, lambda tx: _turn(ctx, tx, message, turned))
-        return Outcome(turned.why, final=True)
+        commit("notify.turn", ctx.store, lambda tx: _turn(tx, message, turned))
+        return Outcome(turned, final=True)
     outcome = _told(ctx, message, session)
     settle(ctx, message, outcome)
     return outcome
@@ -160,11 +159,9 @@ def _told(ctx: Context, message: Message, session: Session | None) -> Outcome:
         return Outcome(f"a fault in Tenure ({type(fault).__name__}): its log has the traceback")
 
 
-def _turn(ctx: Context, tx: Tx, message: Message, turned: Overtaken) -> None:
-    """The reminder is left out; where the end was only moved, there is another in its place."""
+def _turn(tx: Tx, message: Message, why: str) -> None:
+    """The reminder is left out."""
     try:
-        outbox.later(tx, message.id, None, turned.why)
+        outbox.later(tx, message.id, None, why)
     except Conflict:
-        return
-    if turned.moved is not None:
-        reminders.put_anew(tx, message, turned.moved, ctx.clock())
+        log.debug("%s %s was delivered meanwhile", message.channel, message.id)

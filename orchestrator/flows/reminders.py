@@ -1,7 +1,6 @@
 """What is told ahead of time: before data goes, before a contract ends. Written down when the end is known, and left
 out when things have taken another turn by then."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.flows.callbacks import facts, text
@@ -9,7 +8,7 @@ from orchestrator.flows.context import Context
 from orchestrator.flows.tell import tell
 from orchestrator.lifecycle.account import USABLE, Account, State
 from orchestrator.lifecycle.contract import OPEN_END
-from orchestrator.store import accounts, outbox
+from orchestrator.store import accounts, contracts, outbox
 from orchestrator.store.engine import Tx
 from orchestrator.store.outbox import Message
 
@@ -21,6 +20,7 @@ GRACE_LEFT = 4
 NOTICE = timedelta(days=7)
 SHORT_TERM = 10
 """Of a contract shorter than ten weeks, the last tenth instead."""
+MOVED = "its end was moved"
 
 
 def grace_ends(ctx: Context, tx: Tx, sender: str, account: Account) -> None:
@@ -33,42 +33,29 @@ def grace_ends(ctx: Context, tx: Tx, sender: str, account: Account) -> None:
 
 
 def contract_ending(ctx: Context, tx: Tx, sender: str, account: Account) -> None:
-    """Remind before the contract ends. Nothing for one that is open."""
-    if account.ends_at is None or account.ends_at >= OPEN_END:
+    """Remind before the contract ends. It belongs in the transaction that gives it an end, each time: what still waits
+    of another end is left out, and nothing is put for one that is open."""
+    outbox.leave_out(tx, CONTRACT_ENDING, account.id, MOVED)
+    contract = contracts.get(tx, account.id, account.contract or "")
+    if contract is None or contract.begun_at is None or account.ends_at is None or account.ends_at >= OPEN_END:
         return
-    left = account.ends_at - ctx.clock()
-    tell(ctx, tx, sender, CONTRACT_ENDING, account.id, facts(account), account.ends_at - min(NOTICE, left / SHORT_TERM))
+    notice = min(NOTICE, (account.ends_at - contract.begun_at) / SHORT_TERM)
+    tell(ctx, tx, sender, CONTRACT_ENDING, account.id, facts(account), max(ctx.clock(), account.ends_at - notice))
 
 
-@dataclass(frozen=True, slots=True)
-class Overtaken:
-    """Why a reminder is not given; `moved` is the account whose contract's end is another by now."""
-
-    why: str
-    moved: Account | None = None
-
-
-def overtaken(tx: Tx, message: Message, now: datetime) -> Overtaken | None:
-    """Whether things have taken another turn. None for a reminder that is to be given, and for any other message."""
+def overtaken(tx: Tx, message: Message, now: datetime) -> str | None:
+    """Why a reminder is not given: things have taken another turn. None for one that is to be given, and for any other
+    message."""
     if message.type not in (GRACE_ENDS, CONTRACT_ENDING):
         return None
     account = accounts.get(tx, message.account)
     if account is None:
-        return Overtaken("there is no such account")
+        return "there is no such account"
     if message.type == GRACE_ENDS:
         going = account.state is State.FENCED and not account.convert_asked and not account.reclaim_asked
         same = text(account.grace_until) == message.data["kept_until"]
-        return None if going and same else Overtaken("this grace is over")
+        return None if going and same else "this grace is over"
     ended = account.state not in USABLE | {State.FENCED} or account.ends_at is None or account.ends_at <= now
     if ended or account.contract != message.data["contract"]:
-        return Overtaken("the contract has ended")
-    return None if text(account.ends_at) == message.data["ends_at"] else Overtaken("its end was moved", account)
-
-
-def put_anew(tx: Tx, message: Message, moved: Account, now: datetime) -> None:
-    """Give the reminder as long before the new end as it would have been given before the old one."""
-    if moved.ends_at is None or moved.ends_at >= OPEN_END:
-        return
-    before = datetime.fromisoformat(message.data["ends_at"]) - message.at
-    outbox.put(tx, message.sender, message.type, message.account, facts(moved), max(now, moved.ends_at - before),
-               message.channel)
+        return "the contract has ended"
+    return None if text(account.ends_at) == message.data["ends_at"] else MOVED

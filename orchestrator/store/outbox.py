@@ -124,6 +124,12 @@ def later(tx: Tx, id: str, at: datetime | None, error: str) -> None:
         raise Conflict(f"message {id} was sent meanwhile")
 
 
+def leave_out(tx: Tx, type: str, account: str, why: str) -> None:
+    """What of this type waits about the account is never sent: something else takes its place."""
+    tx.execute(update(_table).where(_table.c.account == account, _table.c.type == type, _table.c.due_at.is_not(None))
+               .values(due_at=None, error=storable(why, 500), worker=None))
+
+
 def again(tx: Tx, ids: Collection[str], now: datetime) -> list[Message]:
     """Send these once more, under the same ids, with as much time as new ones. Answers them as they were."""
     rows = tx.execute(select(_table).where(_table.c.id.in_(list(ids))).order_by(_table.c.at, _table.c.id)

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from orchestrator.flows import contract, operate
 from orchestrator.flows.convert import Ask, ask
 from orchestrator.flows.extend import extend
@@ -132,6 +134,29 @@ def test_a_moved_end_moves_its_reminder(town: Town) -> None:
     assert (again.at, again.data["ends_at"]) == (first.at + 30 * DAY, (START + 120 * DAY).isoformat())
     town.advance_to(again.at)
     assert given(town, "contract.ending")[0] == ("sent", None)
+
+
+@pytest.mark.parametrize(("passed", "days", "told_after"), [(0, 85, 78), (0, 20, 18), (40, 42, 40)])
+def test_an_end_that_is_moved_earlier_is_told_before_it(town: Town, passed: int, days: int, told_after: int) -> None:
+    """A week ahead, in the last tenth, or at once where that has passed; of the end that is in force, once."""
+    id = contracted(town)
+    town.advance(passed * DAY)
+    extend(town.ctx, id, to=START + days * DAY, actor="test")
+    new = next(one for one in planned(town, "contract.ending") if one.due_at is not None)
+    assert (new.at, new.data["ends_at"]) == (START + told_after * DAY, (START + days * DAY).isoformat())
+    town.advance_to(new.at)
+    assert sorted(given(town, "contract.ending"), key=str) == [("given up", "its end was moved"), ("sent", None)]
+
+
+def test_an_end_that_is_moved_after_it_was_told_is_told_again(town: Town) -> None:
+    """A week before the new one."""
+    id = contracted(town)
+    [first] = planned(town, "contract.ending")
+    town.advance_to(first.at)
+    given(town, "contract.ending")
+    extend(town.ctx, id, by=30 * DAY, actor="test")
+    assert [(one.state, one.at) for one in planned(town, "contract.ending")] == [
+        ("waiting", first.at + 30 * DAY), ("sent", first.at)]
 
 
 def test_a_contract_that_ended_early_is_not_told_to_end(town: Town) -> None:
