@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestrator.flows import operate, placement
-from orchestrator.flows.callbacks import text
+from orchestrator.flows.callbacks import facts, text
 from orchestrator.flows.context import Context, spec_of
 from orchestrator.flows.effects import commit, effect
 from orchestrator.flows.fence import save as save_fenced
 from orchestrator.flows.reminders import contract_ending
+from orchestrator.flows.tell import tell
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
@@ -34,9 +35,21 @@ def extend(ctx: Context, account_id: str, *, to: datetime | None = None, by: tim
         _movable(before)
         assert before.ends_at is not None
         end = _end(ctx, before.ends_at, to, by)
-        return move_end(ctx, claimed, end, lambda tx, account: journal.write(
-            tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
-            generation=claimed.generation))
+
+        def told(tx: Tx, account: Account) -> None:
+            journal.write(tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
+                          generation=claimed.generation)
+            tell_moved(ctx, tx, claimed, account, "operator")
+
+        return move_end(ctx, claimed, end, told)
+
+
+def tell_moved(ctx: Context, tx: Tx, claimed: Claimed, account: Account, by: str) -> None:
+    """Tell sender and holder of the new end. `by`: `operator`, or `outage` for one that is made good."""
+    before = claimed.account.ends_at
+    if account.ends_at != before:
+        tell(ctx, tx, claimed.sender, "account.extended", account.id,
+             {**facts(account), "ends_at_before": text(before), "by": by})
 
 
 def _movable(account: Account) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.flows import entitlement, operate
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
-from orchestrator.flows.extend import move_end
+from orchestrator.flows.extend import move_end, tell_moved
 from orchestrator.flows.trouble import Trouble, tried
 from orchestrator.lifecycle import outage as rules
 from orchestrator.lifecycle.account import Account, State
@@ -204,6 +204,7 @@ def _move_claimed(ctx: Context, claimed: Claimed, outage: Outage) -> Decided:
 
     def told(tx: Tx, moved: Account) -> None:
         _write(ctx, tx, outage, decided, before=account.ends_at, ends_at=moved.ends_at, generation=claimed.generation)
+        tell_moved(ctx, tx, claimed, moved, "outage")
 
     move_end(ctx, claimed, account.ends_at + decided.seconds * _SECOND, told)
     return decided

@@ -9,8 +9,8 @@ from orchestrator.store import outbox, senders
 from orchestrator.store.engine import Tx
 
 MAILED = frozenset({
-    "account.redeemed", "account.usable", "account.failed", "account.warning", "account.fenced", "account.unfenced",
-    "account.grace_ends", "account.reclaimed", "account.notice",
+    "account.redeemed", "account.usable", "account.failed", "account.warning", "account.extended", "account.fenced",
+    "account.unfenced", "account.grace_ends", "account.reclaimed", "account.notice",
     "booking.moved", "booking.cancelled",
     "contract.drafted", "contract.signed", "contract.active", "contract.refused", "contract.ending",
 })

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from orchestrator.flows import booking, contract, operate
+from orchestrator.flows.extend import extend
 from orchestrator.flows.notice import Text, notify
 from orchestrator.flows.reminders import NOTICE
 from orchestrator.lifecycle.account import State
@@ -18,13 +19,16 @@ TERM = 90 * DAY
 
 
 def to_the_end(town: Town, step: Callable[[], None]) -> str:
-    """Redeemed, usable, warned, told something, fenced and opened by an operator, ended, nearly deleted, contracted,
-    ended, reclaimed. `step` is called after each. Answers the account's id."""
+    """Redeemed, usable, moved to another end and back, warned, told something, fenced and opened by an operator, ended,
+    nearly deleted, contracted, ended, reclaimed. `step` is called after each. Answers the account's id."""
     with town.store.write() as tx:
         price_lists.put(tx, PRICES)
     id = town.redeem().account
     step()
     _worked(town, step)
+    for by in (HOUR, -HOUR):
+        extend(town.ctx, id, by=by, actor="test")
+        step()
     town.advance(town.offer.duration - HOUR)
     _worked(town, step)
     notify(town.ctx, id, Text("今晚维护", "Maintenance tonight"), actor="test")

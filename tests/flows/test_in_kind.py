@@ -84,6 +84,7 @@ def test_hours_last_until_they_are_used_up(town: Town) -> None:
     hour_passes(town, 6)
     assert town.account(account).state is State.FENCED
     assert 96 <= 100 - left(town, account) <= 100
+    assert "account.extended" not in town.told(account)
 
 
 def test_at_full_use_they_end_when_they_always_did(town: Town) -> None:

@@ -9,7 +9,7 @@ from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.account import FencedBy, State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.store import accounts
+from orchestrator.store import accounts, outbox
 from orchestrator.store.errors import Busy
 from providers.protocol import TryLater
 from tests.flows.town import START, Town
@@ -37,6 +37,18 @@ def test_an_extended_account_is_fenced_at_its_new_end(town: Town) -> None:
     town.advance(HOUR)
     town.work()
     assert town.account(id).state is State.FENCED
+
+
+def test_a_moved_end_is_told_with_the_old_one(town: Town) -> None:
+    """Later or earlier; one that stays where it is is no news."""
+    id, end = town.active(), START + town.offer.duration
+    for by in (HOUR, timedelta(), -2 * HOUR):
+        extend(town.ctx, id, by=by, actor="test")
+    with town.store.read() as tx:
+        found = outbox.find(tx, outbox.Filter(type="account.extended"))
+    assert [(one.data["ends_at_before"], one.data["ends_at"], one.data["by"]) for one in reversed(found)] == [
+        (end.isoformat(), (end + HOUR).isoformat(), "operator"),
+        ((end + HOUR).isoformat(), (end - HOUR).isoformat(), "operator")]
 
 
 def test_after_an_extension_the_holder_is_warned_anew(town: Town) -> None:

@@ -8,7 +8,7 @@ from orchestrator.flows.rounds import Rounds
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.outage import Outcome
 from orchestrator.store import outages as store
-from orchestrator.store import sites
+from orchestrator.store import outbox, sites
 from orchestrator.store.sites import Places
 from providers.memory import meters
 from tests.flows import scheme
@@ -24,6 +24,9 @@ def test_a_trials_end_moves_by_what_it_lost(town: Town) -> None:
     settle(town)
     assert (moved(town, id), outcomes(town, id)) == (90 * MINUTE, [(Outcome.EXTENDED, 5400)])
     assert town.journalled(id)[-1] == "account.credited"
+    with town.store.read() as tx:
+        [said] = outbox.find(tx, outbox.Filter(type="account.extended"))
+    assert (said.data["by"], said.data["ends_at"]) == ("outage", (START + 25.5 * HOUR).isoformat())
 
 
 def test_an_outage_of_which_the_site_tells_itself_is_made_good_in_a_round(town: Town) -> None:
