@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.flows.cells import safe
 from orchestrator.flows.contract_paper import FOLDER, date_of, pages
+from orchestrator.lifecycle import money
 from orchestrator.lifecycle.bill import Bill, Line, Part
 
 COLUMNS = ("account", "month", "contract", "rule", "what", "figure", "quantity", "per_hour", "measured", "amount",
@@ -74,8 +75,9 @@ def _shown(part: Part, where: tzinfo) -> Mapping[str, Any]:
 
 def _line(line: Line) -> Mapping[str, Any]:
     return {"rule": line.rule.value, "what": line.what, "figure": line.figure, "rows": line.rows,
-            "quantity": None if line.quantity is None else f"{line.quantity:,.2f}",
-            "per_hour": None if line.per_hour is None else f"{line.per_hour:,.2f}", "amount": _yuan(line.amount)}
+            "quantity": None if line.quantity is None else f"{money.short(line.quantity, 0):,f}",
+            "per_hour": None if line.per_hour is None else f"{money.short(line.per_hour):,f}",
+            "amount": _yuan(line.amount)}
 
 
 def _span(span: str, where: tzinfo) -> str:

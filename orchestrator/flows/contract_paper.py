@@ -36,18 +36,22 @@ def render(paper: Paper, holder: Holder, offer: Offer, site: str, where: tzinfo)
 
 
 def shown(terms: dict[str, Any]) -> dict[str, Any]:
-    """The price as people read it; that of an hour, which is not rounded to the fen, with four places."""
+    """The price as people read it: units and the price of an hour, which are not rounded to the fen, with the places
+    that they need, so that a line can be worked out again."""
     is_open = "hourly" in terms
-    places = 4 if is_open else 2
     return {
-        **terms, "open": is_open, "hours": None if is_open else f"{Decimal(terms['hours']):,.2f}",
-        "base": f"{Decimal(terms['hourly_base' if is_open else 'base']):,.{places}f}",
-        "price": f"{Decimal(terms['hourly' if is_open else 'price']):,.{places}f}",
+        **terms, "open": is_open, "hours": None if is_open else _short(terms["hours"]),
+        "base": _short(terms["hourly_base" if is_open else "base"]),
+        "price": _short(terms["hourly" if is_open else "price"]),
         "class_discount": _percent(terms["class_discount"]), "long_discount": _percent(terms["long_discount"]),
         "metered": any(line.get("metered") for line in terms["lines"]),
-        "lines": [{"resource": line["resource"], "units": f"{Decimal(line['units']):,.2f}",
-                   "per_hour": f"{money.to_fen(Decimal(line['per_hour'])):,.2f}", "metered": line.get("metered", False),
-                   "amount": f"{Decimal(line['amount']):,.{places}f}"} for line in terms["lines"]]}
+        "lines": [{"resource": line["resource"], "units": _short(line["units"], 0),
+                   "per_hour": _short(line["per_hour"]), "metered": line.get("metered", False),
+                   "amount": _short(line["amount"])} for line in terms["lines"]]}
+
+
+def _short(figure: str, least: int = 2) -> str:
+    return f"{money.short(Decimal(figure), least):,f}"
 
 
 def _percent(share: str) -> str:

@@ -7,12 +7,21 @@ from orchestrator.lifecycle.errors import RuleError
 
 FEN = Decimal("0.01")
 ZERO = Decimal("0.00")
+_SHOWN = Decimal("0.000001")
 _YUAN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 
 
 def to_fen(amount: Decimal) -> Decimal:
     """Half-up to the fen."""
     return amount.quantize(FEN, rounding=ROUND_HALF_UP)
+
+
+def short(amount: Decimal, least: int = 2) -> Decimal:
+    """What is not rounded to the fen (the price of an hour, units) as it is told: with six places at most, with
+    `least` at least, and else without zeros at the end."""
+    rounded = amount.quantize(_SHOWN, rounding=ROUND_HALF_UP)
+    needed = -int(rounded.normalize().as_tuple().exponent)
+    return rounded.quantize(Decimal(1).scaleb(-max(least, needed)))
 
 
 def yuan(text: object) -> Decimal:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from orchestrator.lifecycle import price
+from orchestrator.lifecycle import money, price
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.contract import OPEN_END, ContractState
 from orchestrator.lifecycle.errors import IllegalMove
@@ -57,8 +57,9 @@ class Paper:
 
     @property
     def price(self) -> Decimal:
-        """What the contract costs, before any cash voucher; an hour of it when it is open."""
-        return Decimal(self.terms["hourly" if self.open else "price"])
+        """What the contract costs, before any cash voucher; an hour of it when it is open, as it is told everywhere:
+        with six places at most."""
+        return money.short(Decimal(self.terms["hourly" if self.open else "price"]))
 
 
 def stage(paper: Paper, conversion: ContractState | None, account: State) -> str:

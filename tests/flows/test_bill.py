@@ -393,3 +393,12 @@ def test_the_page_says_everything_in_both_languages(town: Town) -> None:
     for words in ("算力账单", "Computing power bill", "&lt;某某大学&gt;", "size: A4", "按实际用量",
                   "Discount of class B", "计量缺口", "2027-03-02 16:00", "应付金额"):
         assert words in said
+
+
+def test_quantities_on_the_page_come_to_their_amounts(town: Town) -> None:
+    """728 h of 48 MiB are 34.125 GiB-hours, not 34.12 or 34.13."""
+    account = signed(town, prices=replace(PRICES, storage=Decimal("0.01")))
+    town.clock.at = APRIL
+    said = bill_paper.html_of(previewed(town, account), None, zone()).decode()
+    assert '<td class="n">34.125</td><td class="n">0.01</td><td class="n">0.34</td>' in said
+    assert '<td class="n">364</td><td class="n">10.00</td><td class="n">3,640.00</td>' in said

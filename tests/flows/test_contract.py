@@ -17,7 +17,7 @@ from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.paper import Paper, PaperState
 from orchestrator.lifecycle.price import Prices
-from orchestrator.store import holders, papers, price_lists
+from orchestrator.store import holders, outbox, papers, price_lists
 from tests.flows.scheme import apply, example, programme, redeem
 from tests.flows.town import HOLDER, START, Town
 from tests.flows.town import town as a_town
@@ -88,6 +88,24 @@ def test_the_document_says_price_and_parties_in_both_languages(town: Town) -> No
     assert hashlib.sha256(said).hexdigest() == paper.digest
     for words in ("算力租用合同", "Computing power rental contract", "5,643.00", HOLDER.name, paper.id, "size: A4"):
         assert words in said.decode()
+
+
+def test_each_line_of_the_document_can_be_worked_out_again(town: Town) -> None:
+    """48 MiB for 2,160 h at 0.01: 1.01, of 0.046875 GiB and not of 0.05; half a core, with no zero too many."""
+    said = document(town, drafted(town, priced(town, replace(PRICES, storage=Decimal("0.01"))))).decode()
+    for cells in (("0.5", "10.00", "2,160.00", "10,800.00"), ("0.046875", "0.01", "2,160.00", "1.01")):
+        assert "".join(f'<td class="n">{cell}</td>' for cell in cells) in said
+
+
+def test_the_price_of_an_hour_is_the_same_wherever_it_is_told(town: Town) -> None:
+    """On the paper, in the message that mail and callback are made of, and to who drafts it: with six places."""
+    account = priced(town, replace(PRICES, cpu=Decimal("10.01"), storage=Decimal("0.03")))
+    paper = contract.draft(town.ctx, account, "B", None, actor="test")
+    with town.store.read() as tx:
+        [told] = outbox.find(tx, outbox.Filter(type="contract.drafted"))
+    assert paper.terms["hourly"] == "2.7535234375"
+    assert (str(paper.price), told.data["price"]) == ("2.753523", "2.753523")
+    assert '<td class="n">2.753523</td>' in document(town, paper).decode()
 
 
 def test_a_name_cannot_write_into_the_document(town: Town) -> None:
