@@ -53,16 +53,16 @@ def preview(ctx: Context, account_id: str, month: str) -> Bill:
         return _bill(ctx, tx, account_id, month)
 
 
-def close(ctx: Context, account_id: str, month: str, *, actor: str) -> Bill:
+def close(ctx: Context, account_id: str, month: str, *, actor: str, why: str = "") -> Bill:
     """Fix the month's bill and let cash vouchers pay what they can of it, once. Closed already: the same bill.
 
     RuleError: those of `preview`, month_open, earlier_open, fence_open, not_read.
     """
     make_good_on_bill(ctx, account_id)
-    return commit("bill.close", ctx.store, lambda tx: _close(ctx, tx, account_id, month, actor))
+    return commit("bill.close", ctx.store, lambda tx: _close(ctx, tx, account_id, month, actor, why))
 
 
-def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bill:
+def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str, why: str) -> Bill:
     account = accounts.get(tx, account_id, lock=True)
     found = _bill(ctx, tx, account_id, month)
     if found.closed_at is not None:
@@ -82,8 +82,8 @@ def _close(ctx: Context, tx: Tx, account_id: str, month: str, actor: str) -> Bil
              Line(f"due/{account_id}/{YUAN}", YUAN, -found.total),
              Line(credit_of(account_id), YUAN, -found.taken, least=Decimal(0))]
     ledger.post(tx, f"bill/{account_id}/{month}", [line for line in lines if line.amount], now, f"bill of {month}")
-    journal.write(tx, "bill.closed", account_id, actor, month=month, base=str(found.base), price=str(found.price),
-                  vouchers=str(found.taken), payable=str(found.total))
+    journal.write(tx, "bill.closed", account_id, actor, why, month=month, base=str(found.base),
+                  price=str(found.price), vouchers=str(found.taken), payable=str(found.total))
     return replace(found, closed_at=now)
 
 

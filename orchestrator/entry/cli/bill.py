@@ -7,7 +7,7 @@ import typer
 
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened
-from orchestrator.entry.cli.output import Json
+from orchestrator.entry.cli.output import Json, Why
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -31,12 +31,13 @@ def preview(account: Account, month: Month, csv: Csv = None, html: Html = None, 
 
 
 @app.command(epilog="Example: tenure bill close a2k4mzq7xw --month 2026-11 --html bill.html")
-def close(account: Account, month: Month, csv: Csv = None, html: Html = None, json: Json = False) -> None:
+def close(account: Account, month: Month, csv: Csv = None, html: Html = None, why: Why = "",
+          json: Json = False) -> None:
     """Fix the bill of a month that is over; cash vouchers pay what they can. Again: the same bill."""
     from orchestrator.flows import bill as flow
 
     with opened() as ctx:
-        _tell(ctx, flow.close(ctx, account, month, actor=actor()), csv, html, json)
+        _tell(ctx, flow.close(ctx, account, month, actor=actor(), why=why), csv, html, json)
 
 
 @app.command("list", epilog="Example: tenure bill list --account a2k4mzq7xw")

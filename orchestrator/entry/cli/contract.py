@@ -12,6 +12,7 @@ from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import CommandError, Json, Why
 
 if TYPE_CHECKING:
+    from orchestrator.flows.context import Context
     from orchestrator.lifecycle.paper import Paper
     from orchestrator.store.engine import Tx
 
@@ -40,8 +41,8 @@ def draft(
     terms = made.terms
     output.answer(json, {"contract": made.id, "account": account, "ends_at": made.ends_at, "price": str(made.price),
                          "terms": terms, "document": made.digest, "signing_url": link},
-                  f"contract {made.id}: " + (f"{made.price:,.4f} yuan an hour" if made.open else
-                                             f"{made.price:,.2f} yuan until {output.shown(made.ends_at)}")
+                  f"contract {made.id}: " + (f"{made.price:,f} yuan an hour" if made.open else
+                                             f"{made.price:,f} yuan until {output.shown(made.ends_at)}")
                   + (" (held up at 30 % of the base price)" if terms["floored"] else ""), f"signing link: {link}")
 
 
@@ -58,20 +59,35 @@ def list_(account: Annotated[str | None, typer.Option(help="Of this account only
 
 
 @app.command(epilog="Example: tenure contract show C-a2k4mzq7xw-1")
-def show(id: Id, json: Json = False) -> None:
-    """One contract with how its price came about, its cash vouchers, and its link."""
+def show(id: Id, link: Annotated[bool, typer.Option(
+        "--link", help="With the link at which it is read and signed; that you looked is journalled.")] = False,
+         why: Why = "", json: Json = False) -> None:
+    """One contract with how its price came about, and its cash vouchers."""
     from orchestrator.flows import contract as flow
     from orchestrator.lifecycle import price
 
-    with opened() as ctx, ctx.store.read() as tx:
-        paper = _named(tx, id)
-        more: dict[str, Any] = {"offer": paper.offer, "document": paper.digest, "signed_by": paper.signed_by}
-        if paper.terms:
-            more |= paper.terms | {"signing_url": flow.signing_url(ctx, paper.id)}
-        if paper.terms and not paper.open:
-            payable, taken = price.after_vouchers(paper.price, flow.vouchers_of(tx, paper.account))
-            more |= {"vouchers": str(taken), "payable": str(payable)}
-        output.facts(json, _row(tx, paper) | more)
+    with opened() as ctx:
+        with ctx.store.read() as tx:
+            paper = _named(tx, id)
+            found = _row(tx, paper) | {"offer": paper.offer, "document": paper.digest, "signed_by": paper.signed_by,
+                                       **paper.terms}
+            if paper.terms and not paper.open:
+                payable, taken = price.after_vouchers(paper.price, flow.vouchers_of(tx, paper.account))
+                found |= {"vouchers": str(taken), "payable": str(payable)}
+        if link:
+            found["signing_url"] = _link(ctx, paper, why)
+        output.facts(json, found)
+
+
+def _link(ctx: "Context", paper: "Paper", why: str) -> str:
+    from orchestrator.flows import contract as flow
+    from orchestrator.store import journal
+
+    if not paper.terms:
+        raise CommandError(f"contract {paper.id} has no document yet, so there is nothing to sign: draft it first")
+    with ctx.store.write() as tx:
+        journal.write(tx, "contract.link_shown", paper.account, actor(), why, contract=paper.id)
+    return flow.signing_url(ctx, paper.id)
 
 
 @app.command(epilog="Example: tenure contract document C-a2k4mzq7xw-1 --out contract.html")
