@@ -33,7 +33,7 @@ from orchestrator.store import accounts, contracts, journal, ledger, papers
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.errors import StoreError
 from orchestrator.store.ledger import Line
-from providers.protocol import SiteError, TryLater
+from providers.protocol import Refused, SiteError, TryLater
 from stacks.events import Change
 from tests.flows.mortal import Died, Mortal
 from tests.flows.test_contract import priced
@@ -63,6 +63,7 @@ class Contracts(RuleBasedStateMachine):
             there.stored, there.strays = 4711, ["shm"]
             self.data = there.parts["account"]["uid"], there.parts["storage"]["subvolume"], 4711, ["shm"]
         self.town.stacks.before = self._replaced
+        self.foretold = False
         self.done: Counter[str] = Counter()
         self.begun: dict[str, datetime] = {}
         self.closed: dict[str, Bill] = {}
@@ -85,8 +86,13 @@ class Contracts(RuleBasedStateMachine):
         self.done[counted] += 1
 
     def _replaced(self, operation: str, account: str) -> None:
-        """A stack that replaces a part takes what was stored with it."""
+        """A stack refuses to replace a part. Where its preview had said so, that must not even be tried: what was
+        stored is gone, for all to see."""
+        if operation == "preview":
+            self.foretold = bool(self.town.stacks.changes)
         if operation == "up" and self.town.stacks.changes:
+            if not self.foretold:
+                raise Refused(f"account {account}: it would remove its storage")
             with self.town.sites["north"].keeper.held() as world:
                 world.tenancies[account].stored = 0
 
@@ -205,9 +211,12 @@ class Contracts(RuleBasedStateMachine):
         self.town.stacks.failing = {self.account: TryLater("pulumi: timed out")} if what == "pulumi" else {}
         self.town.stacks.changes = {self.account: [Change("storage", "replace")]} if what == "replace" else {}
 
-    @rule(after=st.booleans())
-    def closes(self, after: bool) -> None:
-        """All bills that there are to close, perhaps after the month; those that were closed are the same."""
+    @rule(after=st.booleans(), fenced=st.booleans())
+    def closes(self, after: bool, fenced: bool) -> None:
+        """All bills that there are to close, perhaps after the month, or under a fence; those that were closed are the
+        same."""
+        if fenced:
+            self.an_operator("fence")
         if after:
             self.town.advance_to(month(named(Period.MONTH, self.town.clock.at, zone()), zone())[1])
             self.town.work()
@@ -282,6 +291,24 @@ class Contracts(RuleBasedStateMachine):
             assert not ends or story.index("contract.asked") < story.index(ends[0]), f"I8: {one.id}: {story}"
             assert (one.begun_at is not None) == ("account.converted" in ends), f"I8: {one.id}: {story}"
 
+    def _every_month_that_is_over_can_be_closed(self) -> None:
+        """Once no fence is left to be lifted; together they have every second in which a contract had a price."""
+        self.an_operator("unfence")
+        self.town.work()
+        over = month(named(Period.MONTH, self.town.clock.at, zone()), zone())[1]
+        self.town.advance_to(over + timedelta(seconds=1))
+        self.town.work()
+        spans = [(one.begun_at, min(one.until(self.town.account(self.account)), over)) for one in self._contracts()
+                 if one.begun_at is not None and (paper := self._paper(one.id)) is not None and paper.terms]
+        for called in months(min((since for since, _ in spans), default=over), over, zone()):
+            try:
+                self.closed.setdefault(called, bill.close(self.town.ctx, self.account, called, actor="test"))
+            except RuleError as refused:
+                if refused.code not in ("no_contract", "not_in_force", "no_price"):
+                    raise
+        billed = sum(part.seconds for one in self.closed.values() for part in one.parts)
+        assert billed == sum((until - since) // timedelta(seconds=1) for since, until in spans), f"I7: lost: {spans}"
+
     def _contracts(self) -> list[Any]:
         with self.town.store.read() as tx:
             return contracts.for_account(tx, self.account)
@@ -304,6 +331,7 @@ class Contracts(RuleBasedStateMachine):
                 assert there is not None
                 assert (there.usable, there.end) == (True, account.ends_at.timestamp())
             self.i7_nothing_is_destroyed_before_the_reclaim()
+            self._every_month_that_is_over_can_be_closed()
             self.i7_nothing_is_charged_twice()
             self.i8_the_journal_is_what_was_done()
         finally:
