@@ -11,12 +11,13 @@ from enum import StrEnum
 from orchestrator.flows.context import Context
 from orchestrator.flows.overview_alarms import Alarm, alarms
 from orchestrator.flows.overview_fences import Fences, fences_of
-from orchestrator.flows.overview_places import DAYS, Coming, OfferPlaces, civil, look_at_places
+from orchestrator.flows.overview_places import DAYS, Coming, look_at_places
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import looks, sites
 from orchestrator.store import overview as store
+from orchestrator.store.calendar import OfferPlaces
 from orchestrator.store.engine import Tx
 from orchestrator.store.looks import Look
 from orchestrator.store.overview import Standing, Unsent, Waiting
@@ -130,7 +131,8 @@ def hour_edges(now: datetime, where: tzinfo) -> list[datetime]:
 
 def day_edges(now: datetime, where: tzinfo) -> list[datetime]:
     """Now, then the beginning of each of the following days of the zone."""
-    return [now, *(civil(now, where, nth, 0) for nth in range(1, DAYS + 1))]
+    today = now.astimezone(where).date()
+    return [now, *(times.midnight(today + timedelta(days=nth), where) for nth in range(1, DAYS + 1))]
 
 
 def _pieces(tx: Tx, edges: Sequence[datetime]) -> list[Piece]:
