@@ -169,7 +169,7 @@ def _foot(it: Overview) -> list[RenderableType]:
     unsent = f"{it.unsent} for {ago(it.senders[0].since, it.at)}" if it.senders else "none"
     soon = ", ".join(f"{one.id} in {times.show_span(one.ends_at - it.at)}"
                      for one in it.next_ends[:MOST_ENDS] if one.ends_at is not None) or "none"
-    rows = [("Fences", said + worst), ("Due and not taken up", owed), ("Callbacks unsent", unsent),
+    rows = [("Fences", said + worst), ("Due and not taken up", owed), ("Callbacks and mail unsent", unsent),
             ("Next ends", soon)]
     return [_title("Beside"), *(Text.assemble((f"  {name}: ", "dim"), text) for name, text in rows)]
 
