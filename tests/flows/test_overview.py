@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orchestrator.flows.overview import Level, Overview, day_edges, hour_edges, look
-from orchestrator.flows.overview_fences import fences_of
+from orchestrator.flows.overview_fences import MOST, fences_of
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store.engine import Store
@@ -121,6 +121,14 @@ def test_a_fence_before_the_end_is_no_lag() -> None:
     """An operator's fence that reached the end stood there long before it."""
     found = fences_of([FenceAt("a1", "s", NOW, NOW - timedelta(hours=1)), FenceAt("a2", "s", NOW, NOW)])
     assert (found.count, found.early, found.p99) == (1, 1, timedelta())
+
+
+def test_figures_of_more_fences_than_are_read_say_so() -> None:
+    """They are the latest, the first of those that were found; one more is there."""
+    latest = [FenceAt("new", "s", NOW, NOW)] * MOST
+    assert (fences_of(latest).capped, fences_of(latest).count) == (False, MOST)
+    found = fences_of([*latest, FenceAt("old", "s", NOW, NOW + timedelta(hours=1))])
+    assert (found.capped, found.count, found.worst[0].account) == (True, MOST, "new")
 
 
 def test_percentiles_are_lags_that_were_seen() -> None:

@@ -160,7 +160,8 @@ def _places(one: OfferPlaces, ascii_only: bool) -> Text:
 
 def _foot(it: Overview) -> list[RenderableType]:
     fences = it.fences
-    said = (f"{fences.count} in 7 days, half within {_seconds(fences.p50)}, 99 % within {_seconds(fences.p99)}"
+    said = (f"{'the latest ' if fences.capped else ''}{fences.count} in 7 days, "
+            f"half within {_seconds(fences.p50)}, 99 % within {_seconds(fences.p99)}"
             if fences.count else "none in 7 days")
     worst = f"; slowest {fences.worst[0].account} at {plain(fences.worst[0].site)}: {_seconds(fences.worst[0].lag)}" \
         if fences.worst else ""
