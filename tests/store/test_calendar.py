@@ -190,6 +190,15 @@ def test_what_begins_and_ends_within_a_day_counts_on_it(world: World) -> None:
         "wuxi", "gone", 1, [1, 1])
 
 
+def test_the_longest_calendar_may_be_uneven_on_every_day(world: World) -> None:
+    """400 days, within each of which a booking begins and ends."""
+    with world.store.write() as tx:
+        for nth in range(calendar.MOST_DAYS):
+            capacity.put(tx, number(nth), SITE, OFFER.name, NOW + nth * DAY + HOUR, NOW + nth * DAY + 2 * HOUR)
+        [one] = calendar.days(tx, date(2026, 3, 1), calendar.MOST_DAYS, NOW, CHINA, SITE)
+    assert [(day.booked, day.free) for day in one.days] == [(1, 99)] * calendar.MOST_DAYS
+
+
 OFFSETS = st.one_of(st.integers(-60, 120), st.integers(-2, 4).map(lambda day: 24 * day - 20))
 """Hours from 20:00 in Shanghai: any, and midnights."""
 SPANS = st.tuples(OFFSETS, st.one_of(st.integers(1, 8), st.integers(1, 90)))
