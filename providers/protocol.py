@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 PartName = Literal["account", "storage", "network", "containers", "access"]
 PARTS: tuple[PartName, ...] = ("account", "storage", "network", "containers", "access")
@@ -259,6 +259,14 @@ class Site(Protocol):
 
     def close(self) -> None:
         """Drop connections."""
+
+
+@runtime_checkable
+class Doored(Protocol):
+    """Beside `Site`, for a kind whose kept connection may live on when nobody new gets in."""
+
+    def knock(self) -> None:
+        """Try whether somebody new would be let in, over no connection that is there already. Not: TryLater."""
 
 
 class SiteError(Exception):

@@ -1,5 +1,5 @@
 """What a worker does beside the sweep: seal the journal, mark vouchers that ran out of time, forget
-sessions that are over."""
+sessions that are over and messages that were sent or given up long ago."""
 
 import logging
 import threading
@@ -7,15 +7,18 @@ from datetime import timedelta
 
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
-from orchestrator.store import journal, sessions, vouchers
+from orchestrator.store import journal, outbox, sessions, vouchers
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=1)
-VOUCHERS_EVERY = 60
+EXPIRE_EVERY = 60
 """In rounds."""
+MESSAGES_KEPT = timedelta(days=90)
+MOST_FORGOTTEN = 500
+"""Messages in one transaction: others wait for it no longer than for any other."""
 
 
 def run(ctx: Context, stop: threading.Event) -> None:
@@ -26,7 +29,7 @@ def run(ctx: Context, stop: threading.Event) -> None:
             checkpoint = ctx.settings.checkpoint(ctx.home)
             while effect("keep.seal", journal.seal, ctx.store, checkpoint) and not stop.is_set():
                 continue
-            if rounds % VOUCHERS_EVERY == 0:
+            if rounds % EXPIRE_EVERY == 0:
                 commit("keep.expire", ctx.store, lambda tx: _expire(ctx, tx))
         except (StoreError, OSError) as error:
             log.error("housekeeping: %s", error)
@@ -36,3 +39,4 @@ def run(ctx: Context, stop: threading.Event) -> None:
 def _expire(ctx: Context, tx: Tx) -> None:
     vouchers.expire(tx, ctx.clock())
     sessions.expire(tx, ctx.clock(), ctx.settings.sessions.idle)
+    outbox.forget(tx, ctx.clock() - MESSAGES_KEPT, MOST_FORGOTTEN)

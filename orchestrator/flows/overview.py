@@ -10,13 +10,15 @@ from enum import StrEnum
 
 from orchestrator.flows.context import Context
 from orchestrator.flows.overview_alarms import Alarm, alarms
+from orchestrator.flows.overview_fences import MOST as MOST_FENCES
 from orchestrator.flows.overview_fences import Fences, fences_of
-from orchestrator.flows.overview_places import DAYS, Coming, OfferPlaces, civil, look_at_places
+from orchestrator.flows.overview_places import DAYS, Coming, look_at_places
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import looks, sites
 from orchestrator.store import overview as store
+from orchestrator.store.calendar import OfferPlaces
 from orchestrator.store.engine import Tx
 from orchestrator.store.looks import Look
 from orchestrator.store.overview import Standing, Unsent, Waiting
@@ -26,7 +28,7 @@ HOURS = 24
 SETTLING = timedelta(seconds=5)
 """An end is fenced within less; what takes longer is shown."""
 FENCES_SINCE = timedelta(days=7)
-MOST_ENDS, MOST_UNFENCED, MOST_STUCK, MOST_FENCES, MOST_SENDERS = 12, 200, 1000, 2000, 10
+MOST_ENDS, MOST_UNFENCED, MOST_STUCK, MOST_SENDERS = 12, 200, 1000, 10
 
 
 class Level(StrEnum):
@@ -70,7 +72,7 @@ class SiteView:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything. Lists are bounded; the counts beside them are not."""
+    """Everything. Lists are bounded; the counts beside them are not, but for fences, which say so."""
 
     at: datetime
     level: Level
@@ -107,7 +109,7 @@ def look(tx: Tx, now: datetime, where: tzinfo) -> Overview:
     hours = _pieces(tx, hour_edges(now, where))
     stuck, late = store.stuck(tx, MOST_STUCK), store.unfenced(tx, now - SETTLING, MOST_UNFENCED)
     waiting, (unsent, senders) = store.waiting(tx, now), store.unsent(tx, now, MOST_SENDERS)
-    fences = fences_of(store.fences(tx, now - FENCES_SINCE, MOST_FENCES))
+    fences = fences_of(store.fences(tx, now - FENCES_SINCE, MOST_FENCES + 1))
     places, coming = look_at_places(tx, now, where)
     found = alarms(now, late[0], late[1], stuck[1], waiting, senders, list(seen.values()), _watched(rows, live))
     level = (Level.NEEDS_YOU if any(one.who == "operator" for one in found)
@@ -130,7 +132,8 @@ def hour_edges(now: datetime, where: tzinfo) -> list[datetime]:
 
 def day_edges(now: datetime, where: tzinfo) -> list[datetime]:
     """Now, then the beginning of each of the following days of the zone."""
-    return [now, *(civil(now, where, nth, 0) for nth in range(1, DAYS + 1))]
+    today = now.astimezone(where).date()
+    return [now, *(times.midnight(today + timedelta(days=nth), where) for nth in range(1, DAYS + 1))]
 
 
 def _pieces(tx: Tx, edges: Sequence[datetime]) -> list[Piece]:

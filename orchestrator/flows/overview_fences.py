@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from orchestrator.store.overview import FenceAt
 
+MOST = 2000
+"""Read at a look: the latest ones."""
 BOUNDS = tuple(timedelta(seconds=bound) for bound in (0.1, 1, 2, 10, 60, 600))
 """One second without a login, two without a process, are what a site promises."""
 MOST_WORST = 8
@@ -31,8 +33,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Fences:
-    """`early` ones stood before their end already, by an operator's hand; they are not in the figures."""
+    """`early` ones stood before their end already, by an operator's hand; they are not in the figures. `capped`: there
+    are more, and the figures are those of the latest `MOST`."""
 
+    capped: bool
     count: int
     early: int
     p50: timedelta | None
@@ -42,14 +46,14 @@ class Fences:
 
 
 def fences_of(found: Sequence[FenceAt]) -> Fences:
-    """The distribution, and the slowest ones with their accounts."""
-    lags = sorted((Lag(one.id, one.site, one.ends_at, one.fenced_at - one.ends_at) for one in found),
+    """The distribution, and the slowest ones with their accounts, of the `MOST` that come first."""
+    lags = sorted((Lag(one.id, one.site, one.ends_at, one.fenced_at - one.ends_at) for one in found[:MOST]),
                   key=lambda one: one.lag)
     early = [one for one in lags if one.lag < timedelta()]
     timely = [one for one in lags if one.lag >= timedelta()]
     edges = [timedelta(-1), *BOUNDS, timedelta.max]
     return Fences(
-        count=len(timely), early=len(early), p50=_at(timely, 0.5), p99=_at(timely, 0.99),
+        capped=len(found) > MOST, count=len(timely), early=len(early), p50=_at(timely, 0.5), p99=_at(timely, 0.99),
         buckets=[Bucket(upto if upto != timedelta.max else None, sum(low < one.lag <= upto for one in timely))
                  for low, upto in zip(edges, edges[1:], strict=False)],
         worst=timely[:-MOST_WORST - 1:-1])

@@ -1,7 +1,7 @@
 """Instants as operators write and read them: with an offset, or as civil time of the zone they work in."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +24,11 @@ def zone(name: str = ZONE) -> tzinfo:
         if name != ZONE:
             raise
         return _CHINA
+
+
+def midnight(day: date, where: tzinfo) -> datetime:
+    """The first instant of a civil day, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=where).astimezone(UTC)
 
 
 def parse(text: str, now: datetime, where: tzinfo | None = None) -> datetime:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -137,6 +137,18 @@ def again(tx: Tx, ids: Collection[str], now: datetime) -> list[Message]:
     tx.execute(update(_table).where(_table.c.id.in_([row.id for row in rows])).values(
         due_at=now, resent_at=now, sent_at=None, error=None, worker=None))
     return [_message(row) for row in rows]
+
+
+def forget(tx: Tx, before: datetime, limit: int) -> int:
+    """Remove up to `limit` messages of before then that were sent, or given up, and not sent again since: never one
+    that is still owed. Answers how many."""
+    over = (_table.c.due_at.is_(None), _table.c.at < before, *(
+        or_(column.is_(None), column < before) for column in (_table.c.sent_at, _table.c.resent_at)))
+    ids = tx.execute(select(_table.c.id).where(*over).order_by(_table.c.at, _table.c.id).limit(limit)
+                     .with_for_update(skip_locked=True)).scalars().all()
+    if ids:
+        tx.execute(delete(_table).where(_table.c.id.in_(ids)))
+    return len(ids)
 
 
 def next_wake(tx: Tx) -> datetime | None:

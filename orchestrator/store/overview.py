@@ -1,4 +1,4 @@
-"""How things stand, for the operators' screen: counts, ends ahead, places held, fences.
+"""How things stand, for the operators' screen: counts, ends ahead, fences.
 
 Every list is bounded, and every query is answered by an index: among 100,000 accounts it is still cheap.
 """
@@ -10,7 +10,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, Select, bindparam, case, func, literal, select, union_all
+from sqlalchemy import Select, bindparam, func, literal, select, union_all
 from sqlalchemy.sql import CompoundSelect, Executable
 
 from orchestrator.lifecycle.account import LIVE, USABLE, FencedBy, State
@@ -19,7 +19,7 @@ from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.rows import Stuck, stuck_of
 
-_accounts, _holds, _outbox = tables.accounts, tables.holds, tables.outbox
+_accounts, _outbox = tables.accounts, tables.outbox
 _LIVE = sorted(state.value for state in LIVE)
 _USABLE = sorted(state.value for state in USABLE)
 _ENDING = [*_USABLE, State.FENCED.value]
@@ -64,20 +64,6 @@ class FenceAt:
     site: str
     ends_at: datetime
     fenced_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """So many places of an offer at a site that are taken from the `first` to before the `last` instant asked about;
-    `booked` when their start was still to come, `overdue` when their time was over, at the first of them."""
-
-    site: str
-    offer: str
-    first: int
-    last: int
-    booked: bool
-    overdue: bool
-    count: int
 
 
 def live(tx: Tx, sites: Sequence[str]) -> dict[tuple[str, State], int]:
@@ -166,26 +152,3 @@ def fences(tx: Tx, since: datetime, limit: int) -> list[FenceAt]:
                       .where(_accounts.c.fenced_at >= since, _accounts.c.fenced_by == FencedBy.END.value)
                       .order_by(_accounts.c.fenced_at.desc()).limit(limit))
     return [FenceAt(*row) for row in rows]
-
-
-def held(tx: Tx, instants: Sequence[datetime]) -> list[Held]:
-    """The places taken at each of these instants, the first of which is now. Overdue ones count at all of them."""
-    rows = tx.execute(_held(len(instants)), {f"i{nth}": at for nth, at in enumerate(instants)})
-    return [_held_of(row, len(instants)) for row in rows]
-
-
-@cache
-def _held(instants: int) -> Select[Any]:
-    """One walk over one index, however many instants are asked about."""
-    at: list[BindParameter[datetime]] = [bindparam(f"i{nth}") for nth in range(instants)]
-    first = case(*((_holds.c.start <= one, nth) for nth, one in enumerate(at)), else_=instants)
-    last = case(*((_holds.c.until <= one, nth) for nth, one in enumerate(at)), else_=instants)
-    each = (select(_holds.c.site, _holds.c.offer, first.label("first"), last.label("last"))
-            .where(_holds.c.start <= at[-1]).subquery())
-    return (select(each.c.site, each.c.offer, each.c.first, each.c.last, func.count().label("many"))
-            .group_by(each.c.site, each.c.offer, each.c.first, each.c.last))
-
-
-def _held_of(row: Row[Any], instants: int) -> Held:
-    overdue = row.last == 0
-    return Held(row.site, row.offer, row.first, instants if overdue else row.last, row.first > 0, overdue, row.many)

@@ -5,7 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from providers.host import batches, certificates, prepare, settings, shell, ssh, unprepare, wire
+from providers.host import batches, certificates, door, prepare, settings, shell, ssh, unprepare, wire
 from providers.host.agent import Agent, Stream
 from providers.host.part import HostPart
 from providers.host.wire import BATCH, CLEANED, FENCE, QUICK, WORK
@@ -70,6 +70,10 @@ class HostSite:
     def now(self) -> datetime:
         return wire.read_now(self._agent.call("now", timeout=QUICK, urgent=True))
 
+    def knock(self) -> None:
+        """Where Tenure logs in: what holders connect to may lead there from outside only."""
+        door.knock(self._host.login)
+
     def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
         return wire.read_end(self._lease("arm", spec.account, generation, urgent=True, end=wire.seconds(end)))
 
@@ -85,8 +89,8 @@ class HostSite:
         until = end.astimezone(UTC).replace(microsecond=0)
         line = certificates.mint(self._ca, key, account, name, self.now(), until)
         self._agent.call("principal", timeout=QUICK, account=account, principal=name, expires=wire.seconds(until))
-        door = self._host.door
-        return Credential(line, f"tn-{account}@{door.host}", door.port, (door.known_hosts(),), until)
+        at = self._host.door
+        return Credential(line, f"tn-{account}@{at.host}", at.port, (at.known_hosts(),), until)
 
     def rescue(self, spec: Spec, holder_key: str, until: datetime) -> Credential:
         """The site's answer comes first, as for `issue`; its principal is another one than that of logins."""
@@ -95,8 +99,8 @@ class HostSite:
         end = until.astimezone(UTC).replace(microsecond=0)
         line = certificates.mint(self._ca, key, account, name, self.now(), end, terminal=False)
         self._agent.call("rescue", timeout=QUICK, account=account, principal=name, until=wire.seconds(end))
-        door = self._host.door
-        return Credential(line, f"tn-{account}@{door.host}", door.port, (door.known_hosts(),), end)
+        at = self._host.door
+        return Credential(line, f"tn-{account}@{at.host}", at.port, (at.known_hosts(),), end)
 
     def export(self, account: str, include: Sequence[str], put: Callable[[bytes], object]) -> int:
         """Over the operator's own connection."""

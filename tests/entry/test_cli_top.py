@@ -5,13 +5,14 @@ import pty
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from orchestrator.app import App
-from orchestrator.store import sites
+from orchestrator.lifecycle import times
+from orchestrator.store import capacity, sites
 from orchestrator.store.sites import Places
 from tests.entry import evening
 from tests.entry.cli_home import Home
@@ -63,6 +64,21 @@ def test_json_holds_every_figure(home: Home) -> None:
     assert (said.code, said.json["level"]) == (3, "needs_you")
     assert (said.json["stuck"], said.json["unfenced"], said.json["unsent"]) == (10, 3, 5)
     assert sum(piece["count"] for piece in said.json["days"]) == 491
+
+
+def test_places_are_those_of_the_calendar(home: Home) -> None:
+    """Cell by cell; also a booking of two hours at night, between the noons of two days."""
+    today = datetime.now(times.zone()).replace(hour=0, minute=0, second=0, microsecond=0)
+    night = today + timedelta(days=3, hours=2)
+    with App.open(home.folder) as app, app.ctx.store.write() as tx:
+        assert capacity.hold(tx, "at-night", "wuxi-hpc", "trial", night, night + timedelta(hours=2), datetime.now(UTC))
+    shown = [day for site in home("top", "--json").json["sites"] for one in site["places"] for day in one["days"]]
+    counted = home("booking", "calendar", "--from", shown[0]["day"], "--json").json
+    for day in (*shown, *counted):
+        day.pop("at")
+    assert shown == counted
+    assert [day["booked"] for day in shown if (day["site"], day["offer"]) == ("wuxi-hpc", "trial")] == [
+        0, 0, 0, 1, *[0] * 10]
 
 
 def test_what_a_site_says_cannot_move_the_cursor(tmp_path: Path) -> None:

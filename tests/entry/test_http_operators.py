@@ -15,6 +15,8 @@ import pytest
 
 from orchestrator.entry.http import operators_page
 from orchestrator.entry.http.pictures import Column, columns, nice
+from orchestrator.flows.overview import look
+from orchestrator.lifecycle import times
 from orchestrator.store import sites
 from orchestrator.store.sites import Places
 from tests.entry import evening
@@ -144,13 +146,38 @@ def test_every_picture_is_xml_with_a_text_for_who_cannot_see_it(busy: World, lan
 
 
 def test_figures_stand_in_tables_beside_the_pictures(busy: World) -> None:
-    """The ends of both pictures add up to what stands above them; places of each day."""
+    """The ends of both pictures add up to what stands above them."""
     said = page(busy, lang="en")
     for name, total in (("the next 24 hours", 62), ("day, two weeks", 492)):
         table = said[said.index(f"{name} <span"):]
         counts = re.findall(r"</td><td class=\"n\">(\d+)</td><td>", table[:table.index("</tbody>")])
         assert sum(map(int, counts)) == total
-    assert "<td class=\"n\">30/40</td>" in said
+
+
+def test_each_cell_of_the_places_is_the_calendars(busy: World) -> None:
+    """Taken, booked ahead, there, and not online yet: what the API counts, of every site, offer and day."""
+    said = page(busy, lang="en")
+    table = said[said.index("In each cell: taken + booked ahead"):]
+    cells = re.findall(r'<td class="n">(\d+)(?:\+(\d+))?/(\d+)(?:<br><span class="soft">\+(\d+)</span>)?</td>',
+                       table[:table.index("</tbody>")])
+    shown = [tuple(int(figure or 0) for figure in cell) for cell in cells]
+    days = busy.get("/v1/calendar").json()["days"]
+    assert sorted(shown) == sorted((day["taken"], day["booked"], day["places"], day["coming"]) for day in days)
+    assert {(30, 0, 40, 100), (14, 25, 140, 0)} <= set(shown)
+
+
+def test_what_comes_online_is_told_though_others_end(busy: World) -> None:
+    """A hundred places come in five days and twice as many end before: a hundred come."""
+    now, edge = busy.clock(), "yangzhou-edge"
+    with busy.ctx.store.write() as tx:
+        before = sites.list_places(tx, edge)
+        sites.put_places(tx, edge, [Places(edge, "trial", 224, until=now + 2 * evening.DAY),
+                                    Places(edge, "trial", 100, from_=now + 5 * evening.DAY)])
+        seen = look(tx, now, times.zone())
+        sites.put_places(tx, edge, before)
+    said = operators_page.render(seen, "en", times.zone(), operators_page.Visitor("x", "viewer", None), paused=True)
+    caption = said[said.index(f"<strong>{edge}</strong> · trial"):]
+    assert "100 more to come" in caption[:caption.index("</figcaption>")]
 
 
 def test_a_hostile_name_is_one_word_of_the_command(busy: World) -> None:

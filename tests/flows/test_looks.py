@@ -1,12 +1,18 @@
 """Sites are looked at now and then, and what was seen is shown: who is silent, since when, and whose clock is off."""
 
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 from orchestrator.flows.overview import Level, Overview, overview
 from orchestrator.flows.rounds import Rounds
 from orchestrator.store import sites
 from orchestrator.store.looks import Look, list_
+from providers.host import settings
+from providers.linux.site import LinuxSite
 from tests.flows.town import START, Town
+from tests.providers.keys import make_key
+from tests.providers.sshd import Sshd
 
 LATER = timedelta(seconds=31)
 
@@ -118,3 +124,40 @@ def test_what_a_site_says_is_kept_in_bounds(town: Town) -> None:
     found = look(town)
     assert len(found.error) <= 500
     assert "\x00" not in found.error
+
+
+SERVE = """\
+import json, sys, time
+print(json.dumps({"hello": {"version": "v", "boot_id": "b", "cgroup": "v1"}}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    said = {"now": time.time()} if asked["op"] == "now" else [{"account": one, "at": 1.0} for one, _ in asked["batch"]]
+    print(json.dumps({"id": asked["id"], "ok": said}), flush=True)
+"""
+
+
+def test_a_host_that_lets_nobody_new_in_is_silent_though_tenure_is_inside(town: Town, tmp_path: Path) -> None:
+    """sshd's listener ends and our connection lives: holders cannot log in, so that is told; fences go on over what we
+    have. Once it listens again, the site answers."""
+    program = tmp_path / "serve.py"
+    program.write_text(SERVE)
+    server = Sshd(tmp_path / "sshd", extra=f"ForceCommand {sys.executable} {program}\n")
+    host = settings.parse("north", {"address": "127.0.0.1", "port": server.port, "host_key": server.known_hosts,
+                                    "user": server.user})
+    site = LinuxSite(host, {"operator_key": server.login.private, "ca_key": make_key().private})
+    town.instead("north", site)
+    try:
+        assert look(town).error == ""
+        server.deafen()
+        town.clock.at += LATER
+        found = look(town)
+        assert (found.silent_since, found.answered_at) == (START + LATER, START)
+        assert f"127.0.0.1:{server.port}: takes no new logins: " in found.error
+        [fenced] = site.fence([("a222222222", 1)], "end")
+        assert fenced.at is not None
+        server.listen()
+        town.clock.at += LATER
+        assert (look(town).silent_since, server.said().count("Accepted publickey")) == (None, 1)
+    finally:
+        site.close()
+        server.stop()

@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orchestrator.flows.overview import Level, Overview, day_edges, hour_edges, look
-from orchestrator.flows.overview_fences import fences_of
-from orchestrator.flows.overview_places import noons
+from orchestrator.flows.overview_fences import MOST, fences_of
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store.engine import Store
@@ -85,18 +84,20 @@ def test_sites_say_what_is_there(seen: Overview) -> None:
 
 
 def test_places_taken_booked_and_to_come(seen: Overview) -> None:
-    """Thirty are taken now; bookings start later; a hundred more places are not online yet."""
+    """Thirty are taken today; bookings start later; a hundred more places are not online yet. Each day at its fullest:
+    the new places come at 19:42, so the day on which they come counts without them, and bookings begin at 19:42."""
     large = seen.sites[0].places[0]
-    assert (large.offer, large.now.count, large.now.taken, large.now.free, large.now.booked) == (
+    assert (large.offer, large.today.places, large.today.taken, large.today.free, large.today.booked) == (
         "ascend-8", 40, 30, 10, 0)
-    assert [day.count for day in large.days] == [40] * 6 + [140] * 8
-    assert [day.booked for day in large.days] == [0] * 7 + [9, 17, 25, 25, 25, 25, 0]
+    assert [day.places for day in large.days] == [40] * 6 + [140] * 8
+    assert [day.booked for day in large.days] == [0] * 6 + [9, 17, 25, 25, 25, 25, 25, 0]
+    assert [day.coming for day in large.days] == [100] * 6 + [0] * 8
     assert [(one.site, one.count) for one in seen.coming] == [("nanjing", 100)]
 
 
 def test_an_overdue_place_is_taken_until_it_is_given_back(seen: Overview) -> None:
     """None is overdue on this evening, and every live account has its place."""
-    assert sum(offer.now.taken for site in seen.sites for offer in site.places) == sum(
+    assert sum(offer.today.taken for site in seen.sites for offer in site.places) == sum(
         sum(site.live.values()) for site in seen.sites)
     assert {offer.overdue for site in seen.sites for offer in site.places} == {0}
 
@@ -122,6 +123,14 @@ def test_a_fence_before_the_end_is_no_lag() -> None:
     assert (found.count, found.early, found.p99) == (1, 1, timedelta())
 
 
+def test_figures_of_more_fences_than_are_read_say_so() -> None:
+    """They are the latest, the first of those that were found; one more is there."""
+    latest = [FenceAt("new", "s", NOW, NOW)] * MOST
+    assert (fences_of(latest).capped, fences_of(latest).count) == (False, MOST)
+    found = fences_of([*latest, FenceAt("old", "s", NOW, NOW + timedelta(hours=1))])
+    assert (found.capped, found.count, found.worst[0].account) == (True, MOST, "new")
+
+
 def test_percentiles_are_lags_that_were_seen() -> None:
     """Of a hundred fences with 1 to 100 ms: the fiftieth and the ninety-ninth."""
     found = fences_of([FenceAt("a", "s", NOW, NOW + timedelta(milliseconds=nth)) for nth in range(1, 101)])
@@ -139,7 +148,7 @@ def test_no_fences_have_no_percentiles() -> None:
 def test_edges_rise_in_every_zone(zone: str, at: datetime) -> None:
     """Also where a day has 23 or 25 hours, or the hour begins at half past."""
     where = ZoneInfo(zone)
-    for edges in (hour_edges(at, where), day_edges(at, where), noons(at, where)):
+    for edges in (hour_edges(at, where), day_edges(at, where)):
         instants = [edge.astimezone(UTC) for edge in edges]
         assert all(one < two for one, two in zip(instants, instants[1:], strict=False))
     assert hour_edges(at, where)[-1] == at + timedelta(hours=24)

@@ -32,9 +32,18 @@ class Sshd:
             f"PasswordAuthentication no\nLogLevel VERBOSE\n{extra}"
         )
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
-        argv = [SSHD, "-D", "-f", str(folder / "config"), "-E", str(self.log)]
+        self.listen()
+
+    def listen(self) -> None:
+        """Begin, or again after `deafen`."""
+        argv = [SSHD, "-D", "-f", str(self.folder / "config"), "-E", str(self.log)]
         self._process = subprocess.Popen(argv, start_new_session=True)
         self._wait()
+
+    def deafen(self) -> None:
+        """The listener ends, its sessions go on."""
+        self._process.kill()
+        self._process.wait()
 
     @property
     def known_hosts(self) -> str:

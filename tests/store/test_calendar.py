@@ -1,17 +1,23 @@
 """Bookings, redemptions for now and extensions against a model that counts by looking: never more holds than places."""
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from orchestrator.lifecycle.calendar import fullest
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.times import zone
-from orchestrator.store import calendar, capacity, sites
-from orchestrator.store.engine import Store
+from orchestrator.lifecycle.times import midnight, zone
+from orchestrator.store import calendar, capacity, sites, tables
+from orchestrator.store.engine import Store, Tx
+from orchestrator.store.seal import Keyring
 from orchestrator.store.sites import Places
 from tests.store import storm
 from tests.store.making import HOUR, NOW, OFFER, World, furnish, number
@@ -145,10 +151,10 @@ def test_each_day_says_places_taken_booked_free_and_coming(world: World) -> None
         capacity.hold(tx, number(1), SITE, OFFER.name, NOW, NOW + DAY)
         capacity.hold(tx, number(2), SITE, OFFER.name, NOW + 12 * HOUR, NOW + 2 * DAY, NOW)
         capacity.hold(tx, number(3), SITE, OFFER.name, noon, noon + DAY, NOW)
-        days = calendar.calendar(tx, SITE, OFFER.name, date(2026, 3, 1), 5, NOW, CHINA)
-        assert calendar.offered(tx, SITE) == [(SITE, OFFER.name)]
-    assert [(day.day.day, day.places, day.taken, day.booked, day.free, day.coming) for day in days] == [
-        (1, 2, 1, 0, 1, 3), (2, 2, 1, 1, 0, 3), (3, 2, 0, 1, 1, 0), (4, 5, 0, 1, 4, 0), (5, 5, 0, 0, 5, 0)]
+        [one] = calendar.days(tx, date(2026, 3, 1), 5, NOW, CHINA, SITE)
+    assert (one.site, one.offer, one.overdue) == (SITE, OFFER.name, 0)
+    assert [(day.day.day, day.places, day.taken, day.booked, day.free, day.coming) for day in one.days] == [
+        (1, 2, 1, 0, 1, 3), (2, 2, 1, 1, 0, 3), (3, 2, 0, 1, 1, 3), (4, 5, 0, 1, 4, 0), (5, 5, 0, 0, 5, 0)]
 
 
 def test_a_day_is_as_free_as_its_fullest_hour(world: World) -> None:
@@ -159,7 +165,7 @@ def test_a_day_is_as_free_as_its_fullest_hour(world: World) -> None:
         for nth in range(12):
             start = NOW + chance.randrange(1, 200) * HOUR
             capacity.hold(tx, number(nth), SITE, OFFER.name, start, start + chance.randrange(6, 80) * HOUR, NOW)
-        days = calendar.calendar(tx, SITE, OFFER.name, date(2026, 3, 2), 12, NOW, CHINA)
+        days = calendar.days(tx, date(2026, 3, 2), 12, NOW, CHINA, SITE, OFFER.name)[0].days
         for day in days:
             midnight = datetime(day.day.year, day.day.month, day.day.day, tzinfo=CHINA)
             fits = capacity.hold(tx, "whole-day", SITE, OFFER.name, midnight, midnight + DAY, NOW)
@@ -169,12 +175,99 @@ def test_a_day_is_as_free_as_its_fullest_hour(world: World) -> None:
     assert all(later.day - earlier.day == DAY for earlier, later in pairwise(days))
 
 
+def test_what_begins_and_ends_within_a_day_counts_on_it(world: World) -> None:
+    """A booking of two hours at night, and places that end after the first: the day is as full as the second hour."""
+    night = datetime(2026, 3, 2, 18, tzinfo=UTC)
+    with world.store.write() as tx:
+        sites.put_places(tx, SITE, [Places(SITE, OFFER.name, 1000), Places(SITE, OFFER.name, 7, until=night + HOUR)])
+        sites.put_places(tx, "wuxi", [])
+        capacity.hold(tx, number(1), SITE, OFFER.name, night, night + 2 * HOUR, NOW)
+        capacity.put(tx, number(2), "wuxi", "gone", NOW - DAY, NOW - HOUR)
+        full, without = calendar.days(tx, date(2026, 3, 2), 2, NOW, CHINA)
+    assert [(day.at, day.places, day.booked, day.free) for day in full.days] == [
+        (night - 26 * HOUR, 1007, 0, 1007), (night + HOUR, 1000, 1, 999)]
+    assert (without.site, without.offer, without.overdue, [day.taken for day in without.days]) == (
+        "wuxi", "gone", 1, [1, 1])
+
+
+def test_the_longest_calendar_may_be_uneven_on_every_day(world: World) -> None:
+    """400 days, within each of which a booking begins and ends."""
+    with world.store.write() as tx:
+        for nth in range(calendar.MOST_DAYS):
+            capacity.put(tx, number(nth), SITE, OFFER.name, NOW + nth * DAY + HOUR, NOW + nth * DAY + 2 * HOUR)
+        [one] = calendar.days(tx, date(2026, 3, 1), calendar.MOST_DAYS, NOW, CHINA, SITE)
+    assert [(day.booked, day.free) for day in one.days] == [(1, 99)] * calendar.MOST_DAYS
+
+
+OFFSETS = st.one_of(st.integers(-60, 120), st.integers(-2, 4).map(lambda day: 24 * day - 20))
+"""Hours from 20:00 in Shanghai: any, and midnights."""
+SPANS = st.tuples(OFFSETS, st.one_of(st.integers(1, 8), st.integers(1, 90)))
+LARGE = replace(OFFER, name="large")
+PAIRS = ((SITE, OFFER.name), (SITE, LARGE.name), ("wuxi", OFFER.name))
+
+
+@given(places=st.lists(st.tuples(st.sampled_from(PAIRS), SPANS, st.integers(1, 3)), max_size=6),
+       held=st.lists(st.tuples(st.sampled_from(PAIRS), SPANS), max_size=12), first=st.integers(-2, 3),
+       count=st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+def test_days_are_what_looking_at_every_hold_counts(lasting: Store, places: list[Any], held: list[Any], first: int,
+                                                    count: int) -> None:
+    """Whatever places and holds begin and end within a day, or at a midnight: before, on and after today, whole and
+    cut off at now, each day of each pair is the fullest moment of all its stretches."""
+    with lasting.write() as tx:
+        for site in {site for site, _ in PAIRS}:
+            sites.put_places(tx, site, [Places(site, offer, many, at(start), at(start + length))
+                                        for (of, offer), (start, length), many in places if of == site])
+        tx.execute(tables.holds.delete())
+        for nth, ((site, offer), (start, length)) in enumerate(held):
+            capacity.put(tx, number(nth), site, offer, at(start), at(start + length))
+        since = date(2026, 3, 1) + first * DAY
+        for one in calendar.days(tx, since, count, NOW, CHINA):
+            assert len(one.days) == count
+            for day in one.days:
+                assert day == brute(tx, one.site, one.offer, day.day)
+            alone = calendar.days(tx, since, count, NOW, CHINA, one.site, one.offer)
+            assert alone == [one]
+        assert {(one.site, one.offer) for one in calendar.days(tx, since, count, NOW, CHINA)} >= {
+            pair for pair, _, _ in places}
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for all examples."""
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('days')}/tenure.db", Keyring.new())
+    store.migrate()
+    furnish(store)
+    with store.write() as tx:
+        sites.put_offer(tx, LARGE)
+    yield store
+    store.close()
+
+
+def at(hour: int) -> datetime:
+    return NOW + hour * HOUR
+
+
+def brute(tx: Tx, site: str, offer: str, day: date) -> calendar.Day:
+    """Every hold and every place of the day, at its fullest moment."""
+    start, until = midnight(day, CHINA), midnight(day + DAY, CHINA)
+    start = NOW if start <= NOW < until else start
+    there, held = capacity.places(tx, site, offer), capacity.held(tx, site, offer, start, until, NOW)
+    moment = fullest(there, held, start, until)
+    here = [one for one in held if one.start <= moment < one.until]
+    places = sum(one.count for one in there if one.start <= moment < one.until)
+    taken = sum(one.count for one in here if one.start <= NOW)
+    booked = sum(one.count for one in here if one.start > NOW)
+    return calendar.Day(site, offer, day, moment, places, taken, booked, max(0, places - taken - booked),
+                        sum(one.count for one in there if one.start > moment))
+
+
 @pytest.mark.parametrize(("first", "days"), [(date(9999, 12, 31), 2), (date(1, 1, 1), 1), (date(2027, 1, 1), 0),
                                              (date(2027, 1, 1), 401)])
 def test_days_that_no_calendar_has_are_refused(world: World, first: date, days: int) -> None:
     """An error, never an overflow."""
     with world.store.read() as tx, pytest.raises(RuleError):
-        calendar.calendar(tx, SITE, OFFER.name, first, days, NOW, CHINA)
+        calendar.days(tx, first, days, NOW, CHINA)
 
 
 def test_moves_to_and_fro_at_once_lose_no_place(store: Store) -> None:

@@ -7,11 +7,11 @@ from sqlalchemy import text, update
 
 from orchestrator.lifecycle.account import FencedBy, State
 from orchestrator.lifecycle.due import Owed
-from orchestrator.store import capacity, outbox, overview, tables
+from orchestrator.store import outbox, overview, tables
 from orchestrator.store.engine import Store
 from orchestrator.store.rows import Stuck, stuck_to_json
 from orchestrator.store.seal import Keyring
-from tests.store.making import HOUR, NOW, OFFER, World, active, new, number, seconds
+from tests.store.making import HOUR, NOW, World, active, new, number, seconds
 
 DAY = timedelta(days=1)
 
@@ -109,13 +109,3 @@ def test_fences_of_ends_come_newest_first(world: World) -> None:
     found = ask(world, overview.fences, NOW - DAY, 10)
     assert [one.id for one in found] == [number(2), number(1)]
     assert {one.fenced_at - one.ends_at for one in found} == {seconds(1)}
-
-
-def test_places_held_are_told_for_each_instant(world: World) -> None:
-    """From its start to before its end; booked when it starts later; overdue for as long as it is asked about."""
-    with world.store.write() as tx:
-        for nth, (start, until) in enumerate([(-HOUR, DAY), (DAY, 3 * DAY), (-2 * DAY, -DAY), (9 * DAY, 10 * DAY)]):
-            assert capacity.hold(tx, number(nth), "nanjing", OFFER.name, NOW + start, NOW + until, now=NOW)
-    found = ask(world, overview.held, [NOW, NOW + DAY, NOW + 2 * DAY])
-    assert sorted((one.first, one.last, one.booked, one.overdue, one.count) for one in found) == [
-        (0, 1, False, False, 1), (0, 3, False, True, 1), (1, 3, True, False, 1)]

@@ -10,8 +10,8 @@ from rich.text import Text
 from orchestrator.entry.cli import output
 from orchestrator.flows.overview import Level, Overview, Piece, SiteView
 from orchestrator.flows.overview_alarms import Alarm
-from orchestrator.flows.overview_places import OfferPlaces
 from orchestrator.lifecycle import times
+from orchestrator.store.calendar import OfferPlaces
 
 WIDE = 100
 MOST_ALARMS, MOST_SITES, MOST_ENDS = 8, 20, 5
@@ -150,17 +150,18 @@ def _state(one: SiteView) -> Text:
 
 
 def _places(one: OfferPlaces, ascii_only: bool) -> Text:
-    now, full = one.now, 10
-    filled = min(full, -(-now.taken * full // now.count)) if now.count else 0
+    today, full = one.today, 10
+    filled = min(full, -(-today.held * full // today.places)) if today.places else 0
     bar = ("#" if ascii_only else "█") * filled + ("." if ascii_only else "░") * (full - filled)
     booked = max(day.booked for day in one.days)
     more = (f", {one.overdue} overdue" if one.overdue else "") + (f", up to {booked} booked ahead" if booked else "")
-    return Text(f"{bar} {plain(one.offer)} {now.taken}/{now.count}{more}")
+    return Text(f"{bar} {plain(one.offer)} {today.held}/{today.places}{more}")
 
 
 def _foot(it: Overview) -> list[RenderableType]:
     fences = it.fences
-    said = (f"{fences.count} in 7 days, half within {_seconds(fences.p50)}, 99 % within {_seconds(fences.p99)}"
+    said = (f"{'the latest ' if fences.capped else ''}{fences.count} in 7 days, "
+            f"half within {_seconds(fences.p50)}, 99 % within {_seconds(fences.p99)}"
             if fences.count else "none in 7 days")
     worst = f"; slowest {fences.worst[0].account} at {plain(fences.worst[0].site)}: {_seconds(fences.worst[0].lag)}" \
         if fences.worst else ""
@@ -169,7 +170,8 @@ def _foot(it: Overview) -> list[RenderableType]:
     unsent = f"{it.unsent} for {ago(it.senders[0].since, it.at)}" if it.senders else "none"
     soon = ", ".join(f"{one.id} in {times.show_span(one.ends_at - it.at)}"
                      for one in it.next_ends[:MOST_ENDS] if one.ends_at is not None) or "none"
-    rows = [("Fences", said + worst), ("Due and not taken up", owed), ("Callbacks unsent", unsent), ("Next ends", soon)]
+    rows = [("Fences", said + worst), ("Due and not taken up", owed), ("Callbacks and mail unsent", unsent),
+            ("Next ends", soon)]
     return [_title("Beside"), *(Text.assemble((f"  {name}: ", "dim"), text) for name, text in rows)]
 
 

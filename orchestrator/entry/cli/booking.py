@@ -54,15 +54,14 @@ def calendar(site: AtSite = None, offer: Annotated[str | None, typer.Option(help
              json: Json = False) -> None:
     """Places of each day: taken by accounts that are there, booked ahead, free for the whole day, and coming: applied
     and not yet online."""
-    from orchestrator.store import calendar as days_of
+    from orchestrator.store import calendar as in_store
 
     with opened() as ctx, ctx.store.read() as tx:
         if site is not None:
             site_named(tx, site)
         now, where = ctx.clock(), times.zone(ctx.settings.timezone)
         first = output.when(from_, now).astimezone(where).date()
-        found = [day for pair in days_of.offered(tx, site, offer)
-                 for day in days_of.calendar(tx, *pair, first, days, now, where)]
+        found = [day for one in in_store.days(tx, first, days, now, where, site, offer) for day in one.days]
     output.rows(json, [output.plain_fields(day) for day in found], COLUMNS, "no places: `tenure apply` gives them")
 
 

@@ -34,11 +34,12 @@ class DayOut(BaseModel):
     site: str
     offer: str
     day: date
+    at: datetime = Field(description="that moment")
     places: int
     taken: int = Field(description="by accounts whose time has come")
     booked: int = Field(description="by accounts that are yet to begin")
     free: int = Field(description="for the whole day")
-    coming: int = Field(description="applied, and not yet online that day")
+    coming: int = Field(description="applied, and not yet online at that moment")
 
 
 class BookingOut(BaseModel):
@@ -109,11 +110,11 @@ def _calendar(desk: Desk, wanted: Wanted, own: str | None) -> CalendarOut:
     first = wanted.from_ or now.astimezone(where).date()
     which = Filter(site=wanted.site, sender=own, beginning_after=now)
     with desk.ctx.store.read() as tx:
-        pairs = [] if own is not None else calendar.offered(tx, wanted.site, wanted.offer)
-        days = [DayOut(**asdict(day)) for pair in pairs
-                for day in calendar.calendar(tx, *pair, first, wanted.days, now, where)]
+        offers = [] if own is not None else calendar.days(tx, first, wanted.days, now, where, wanted.site,
+                                                          wanted.offer)
         found = accounts.select(tx, which, MOST + 1, wanted.after)
     shown = [record for record in found[:MOST] if wanted.offer in (None, record.account.offer.name)]
+    days = [DayOut(**asdict(day)) for one in offers for day in one.days]
     return CalendarOut(days=days, bookings=[_booking(record) for record in shown],
                        next=found[MOST - 1].id if len(found) > MOST else None)
 

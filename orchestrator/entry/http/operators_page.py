@@ -7,8 +7,8 @@ from orchestrator.entry.http.pages import Language, Pages
 from orchestrator.entry.http.pictures import Column, Picture, columns
 from orchestrator.flows.overview import Overview, Piece
 from orchestrator.flows.overview_alarms import Alarm
-from orchestrator.flows.overview_places import OfferPlaces
 from orchestrator.lifecycle.account import State
+from orchestrator.store.calendar import OfferPlaces
 
 PAGES = Pages("operators", "operators/style.css", others={"Referrer-Policy": "same-origin"})
 """Browsers say where signing out comes from only when the referrer may be told."""
@@ -24,10 +24,9 @@ _ENDING = (State.ACTIVE, State.CONTRACTED, State.FENCED)
 class Supply:
     """Places of one offer at one site, and their picture; None beyond the first few."""
 
-    site: str
     places: OfferPlaces
     booked: int
-    coming: int
+    """On the day that has most."""
     picture: Picture | None
 
 
@@ -105,24 +104,19 @@ def _ending(one: Piece, words: Words, label: str, strong: bool) -> Column:
 
 
 def _supplies(it: Overview, words: Words) -> list[Supply]:
-    found: list[Supply] = []
-    for site in it.sites:
-        for places in site.places:
-            coming = max((day.count for day in places.days), default=0) - places.now.count
-            found.append(Supply(site.name, places, max(day.booked for day in places.days), max(0, coming),
-                                _place_picture(places, words) if len(found) < MOST_PICTURES else None))
-    return found
+    every = [places for site in it.sites for places in site.places]
+    return [Supply(places, max(day.booked for day in places.days),
+                   _place_picture(places, words) if nth < MOST_PICTURES else None) for nth, places in enumerate(every)]
 
 
 def _place_picture(places: OfferPlaces, words: Words) -> Picture:
     stacks = []
     for nth, day in enumerate(places.days):
         says = words.t["places_says"].format(at=words.when(day.at), taken=day.taken, booked=day.booked,
-                                             count=day.count, free=day.free)
+                                             count=day.places, free=day.free)
         stacks.append(Column(
-            words.t["now"] if nth == 0 else words.clock(day.at, "%d"),
-            [("taken", day.taken - day.booked), ("booked", day.booked)], says, words.weekend(day.at),
-            day.count, max(0, day.count - places.now.count)))
+            words.t["today"] if nth == 0 else f"{day.day:%d}", [("taken", day.taken), ("booked", day.booked)], says,
+            words.weekend(day.at), day.places, min(day.places, places.today.coming - day.coming)))
     return columns(stacks, 340, 130, every=2, figures=False)
 
 
@@ -138,5 +132,3 @@ def _fences(it: Overview, words: Words) -> Picture:
 def _seldom(it: Overview) -> int:
     """Fences that took longer than what a site promises."""
     return sum(one.count for one in it.fences.buckets if one.upto is None or one.upto > PROMISED)
-
-
