@@ -38,9 +38,12 @@ def account(spec: Spec, site: str, report: Report) -> None:
 
 
 def contained(spec: Spec) -> dict[str, Any]:
-    """How many containers, of what, with what in them. What they may use together is the account's."""
+    """How many containers, of what, with what in them; and what they may use together, which a cluster or a cloud keeps
+    beside the account's own limits."""
     return {
         "containers": spec.containers,
+        "cpu_milli": spec.cpu_milli,
+        "memory": spec.memory,
         "images": sorted(spec.images),
         "models": sorted(spec.models),
         "accelerators": dict(spec.accelerators),

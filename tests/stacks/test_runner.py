@@ -40,6 +40,14 @@ def test_a_changed_limit_is_an_update_in_place(stacks: Stacks, site: MemorySite,
     assert stacks.preview(spec.account, greater, site) == [change]
 
 
+@pytest.mark.parametrize("size", ["cpu_milli", "memory"])
+def test_what_containers_use_together_is_theirs_too(stacks: Stacks, site: MemorySite, spec: Spec, size: str) -> None:
+    """A cluster's QOS and a cloud's job hold it beside the account: both are brought to a new size."""
+    stacks.up(spec.account, spec, site)
+    changes = stacks.preview(spec.account, replace(spec, **{size: 2 * getattr(spec, size)}), site)
+    assert [(change.op, change.resource) for change in changes] == [("update", "account"), ("update", "containers")]
+
+
 def test_a_preview_changes_nothing(stacks: Stacks, site: MemorySite, spec: Spec) -> None:
     """Neither the site nor the state is other than before."""
     stacks.up(spec.account, spec, site)
