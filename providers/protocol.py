@@ -6,6 +6,7 @@ other instants are aware datetimes in UTC; sizes are bytes, rates bits per secon
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -62,6 +63,14 @@ class Part(Protocol):
 
     def remove(self, spec: Spec) -> None:
         """Take it away. Already gone is success."""
+
+
+@runtime_checkable
+class Rigid(Protocol):
+    """A part with facts that may change in place, but not to everything that a spec can say."""
+
+    def rigid(self, facts: Mapping[str, Fact], spec: Spec) -> AbstractSet[str]:
+        """Which of the facts, as they were seen last, cannot follow `spec` as long as they stand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import ListValue, Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from providers.protocol import PARTS, NeedsHuman, Part, PartName, Refused, Seen, Site, SiteError, Spec
+from providers.protocol import PARTS, NeedsHuman, Part, PartName, Refused, Rigid, Seen, Site, SiteError, Spec
 
 logger = logging.getLogger(__name__)
 
@@ -127,13 +127,17 @@ class Resident(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Whose it is and the part's identity cannot change in place; everything else can."""
-        part, _ = self._part(request.urn, context)
+        """Whose it is and the part's identity cannot change in place; everything else can, unless the part itself says
+        otherwise to who asks beforehand."""
+        part, run = self._part(request.urn, context)
         old, new = plain(request.old_inputs), plain(request.news)
         changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         fixed = WHOSE | part.identity
         kinds = {name: name in fixed for name in changed}
-        kinds |= {f"drift.{name}": name in fixed for name in plain(request.olds).get("drift", {})}
+        made = plain(request.olds)
+        kinds |= {f"drift.{name}": name in fixed for name in made.get("drift", {})}
+        if isinstance(part, Rigid) and run.purpose == "preview":
+            kinds |= dict.fromkeys(part.rigid(made.get("facts", {}) | made.get("drift", {}), run.spec), True)
         return difference(kinds)
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:

@@ -1,15 +1,23 @@
 """Containers, which here are jobs: how many run at once, and what all of them together may have."""
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
 from providers.host.part import HostPart
 from providers.protocol import Fact, PartName, Spec
 
 
 class Containers(HostPart):
-    """Facts: qos, jobs, tres (cpu, memory in MiB, nodes, each GRES), reservation, flags, models, and whether its cores
-    are set aside: a reservation with jobs in it cannot become another, so that never changes in place."""
+    """Facts: qos, jobs, tres (cpu, memory in MiB, nodes, each GRES), reservation and the cores that it holds, flags,
+    models, and whether the offer sets its cores aside, which never changes in place."""
 
     name: PartName = "containers"
     identity: frozenset[str] = frozenset({"qos", "set_aside"})
 
     def wanted(self, spec: Spec) -> dict[str, Fact]:
         return {"qos": f"tn-{spec.account}", "jobs": spec.containers, "models": sorted(spec.models)}
+
+    def rigid(self, facts: Mapping[str, Fact], spec: Spec) -> AbstractSet[str]:
+        """A reservation keeps the number of cores that it holds. After an end it is gone, and another may be made."""
+        wanted = -(-spec.cpu_milli // 1000)
+        return frozenset() if facts.get("cores", 0) in (0, wanted) else frozenset({"cores"})

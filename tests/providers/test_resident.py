@@ -1,6 +1,6 @@
 """What Pulumi's engine is answered, asked over the wire as the engine asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from providers.memory.site import MemorySite, connect
-from providers.protocol import NeedsHuman, Refused, Spec
+from providers.protocol import Fact, NeedsHuman, PartName, Refused, Spec
 from providers.resident import InFlight, ResidentProvider, Run, drifted, plain
 from tests.providers import specs
 
@@ -145,6 +145,29 @@ def test_a_drifted_identity_is_a_replacement(engine: Any, run: Run, spec: Spec, 
     olds = struct(facts={fact: "made"}, drift={fact: "seen"})
     answer = engine.Diff(provider_pb2.DiffRequest(urn=urn(spec, "Storage"), olds=olds), timeout=10)
     assert list(answer.replaces) == [f"drift.{fact}"]
+
+
+class FixedNetwork:
+    """A network that keeps its rate for as long as it has one."""
+
+    name: PartName = "network"
+    identity: frozenset[str] = frozenset()
+
+    def rigid(self, facts: Mapping[str, Fact], spec: Spec) -> frozenset[str]:
+        return frozenset() if facts["rate"] in (0, spec.rate) else frozenset({"rate"})
+
+
+@pytest.mark.parametrize(("drift", "replaced"), [({}, ["rate"]), ({"rate": 0}, [])])
+def test_a_part_may_keep_what_it_has(
+    engine: Any, provider: ResidentProvider, spec: Spec, drift: dict[str, int], replaced: list[str]
+) -> None:
+    """Who asks beforehand hears of a replacement, unless a refresh has found that it is gone."""
+    kept = connect(f"memory-{specs.new_id()}", {}, {})
+    kept.parts = {"network": FixedNetwork()}  # type: ignore[dict-item]
+    olds = struct(facts={"rate": spec.rate + 1}, drift=drift)
+    with provider.begin(spec, kept, "preview"):
+        answer = engine.Diff(provider_pb2.DiffRequest(urn=urn(spec, "Network"), olds=olds), timeout=10)
+    assert [name for name in answer.replaces if not name.startswith("drift")] == replaced
 
 
 def test_nothing_changed_is_no_difference(engine: Any, run: Run, spec: Spec) -> None:
