@@ -23,10 +23,10 @@ def raw(folder: Path) -> dict[str, Any]:
     }
 
 
-def make(folder: Path) -> config.Config:
-    """A configuration whose folders are there."""
+def make(folder: Path, **more: Any) -> config.Config:
+    """A configuration whose folders are there, with `more` keys."""
     path = folder / "site.json"
-    path.write_text(json.dumps(raw(folder)))
+    path.write_text(json.dumps(raw(folder) | more))
     loaded = config.load(path)
     (folder / "principals").mkdir()
     site.folders(loaded)

@@ -1,5 +1,6 @@
 """A Slurm lab's account and its jobs, for tests on the real cluster."""
 
+import calendar
 import re
 import subprocess
 import time
@@ -53,6 +54,14 @@ def state(place: Place, job: str) -> str:
     row = slurm.inside(place, "scontrol", "-o", "show", "job", job, check=False)
     found = re.search(r"JobState=(\w+)", row)
     return found[1] if found else ""
+
+
+def ended(place: Place, job: str) -> float:
+    """When it ended, by slurmctld's book: epoch seconds."""
+    row = slurm.inside(place, "env", "TZ=UTC", "scontrol", "-o", "show", "job", job)
+    found = re.search(r"EndTime=(\S+)", row)
+    assert found, row
+    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S"))
 
 
 def rows(place: Place, what: str, columns: str, *where: str) -> list[str]:

@@ -6,24 +6,40 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import program, slurm
 from tests.lab.accounts import Tenant
-from tests.lab.place import Unfit
+from tests.lab.fixtures import standing
+from tests.lab.shell import stop, until
 from tests.lab.slurm import SlurmLab
-from tests.providers.rescues import ended, sftp
+from tests.providers.rescues import Session, ended, sftp
 
 
 @pytest.fixture(scope="module")
-def over() -> Iterator[Tenant]:
+def lab() -> Iterator[SlurmLab]:
+    with standing(SlurmLab(f"rs{os.getpid()}")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def over(lab: SlurmLab) -> Iterator[Tenant]:
     """An account of a cluster, past its end."""
-    lab = SlurmLab(f"rs{os.getpid()}")
+    with lab.client() as client, ended(lab, client) as tenant:
+        yield tenant
+
+
+def test_a_session_outlives_the_fences_of_an_outage(over: Tenant, lab: SlurmLab) -> None:
+    """With slurmctld away the reaper tries the end in the cluster again and again; who fetches is spared."""
+    log = lab.place.path("log") / "reaper.log"
+    stop(lab.place, "slurmctld")
     try:
-        lab.up()
-        with lab.client() as client, ended(lab, client) as tenant:
-            yield tenant
-    except Unfit as missing:
-        pytest.fail(str(missing), pytrace=False)
+        stop(lab.place, "reaper")
+        program.start_reaper(lab.place)
+        with Session(over) as session:
+            tried = log.read_text().count(f"{over.id}: in the cluster")
+            until(lambda: log.read_text().count(f"{over.id}: in the cluster") > tried + 1, "two more tries", 60)
+            assert session.alive()
     finally:
-        lab.down()
+        slurm.slurmctld(lab.place)
 
 
 def test_files_are_fetched_from_a_cluster(over: Tenant, tmp_path: Path) -> None:

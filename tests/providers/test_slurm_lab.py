@@ -20,6 +20,8 @@ from tests.providers import slurm_world as world
 from tests.providers.slurm_world import STUBBORN, until
 
 Make = Callable[..., Tenant]
+SOON = 10
+"""Seconds, on a busy machine; Slurm's own kill takes up to 26."""
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +127,10 @@ def test_at_the_end_everything_stops_by_itself(tenant: Make) -> None:
     job = world.running(one, STUBBORN, "-o", "/dev/null")
     with subprocess.Popen([*one.ssh(), "sleep 1000"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as session:
         until("the end", lambda: time.time() >= one.ends_at)
-        until("no process is left", lambda: not world.processes(one.uid))
+        until("no process is left", lambda: not world.processes(one.uid), SOON)
         assert session.wait(20) != 0
-    until("the job is over", lambda: world.state(one.place, job) in ("CANCELLED", "FAILED", "TIMEOUT", ""))
+    until("the job is over", lambda: world.state(one.place, job) in ("CANCELLED", "FAILED", "TIMEOUT"))
+    assert world.ended(one.place, job) < one.ends_at + SOON
     until("nothing may be submitted", lambda: world.rows(one.place, "qos", "grpsubmit", f"name={one.user}") == ["0"])
     drop = ["setpriv", f"--reuid={one.uid}", f"--regid={one.uid}", "--clear-groups"]
     words = ["sbatch", "-D", "/", f"--reservation={one.user}", "-o", "/dev/null", "--wrap", "true"]
@@ -319,7 +322,7 @@ def test_a_job_s_seconds_are_those_of_slurm_s_books(tenant: Make, lab: SlurmLab)
     row = world.until("the job's end in the books", lambda: [
         line for line in slurm.inside(lab.place, *argv, check=False).split() if line.startswith("COMPLETED")])
     assert one.used("chip:gpu") == int(row[0].split("|")[1]) * 1000
-    assert one.used("chip:npu") == 0
+    assert one.used("chip:ascend-910b") == 0
 
 
 def test_chips_that_were_never_used_are_no_gap(tenant: Make, client: Client) -> None:

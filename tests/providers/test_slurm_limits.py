@@ -39,18 +39,27 @@ def test_an_accelerator_that_the_site_has_not_is_refused() -> None:
         slurm_limits.tres(SITE, spec(accelerators=(("mlu370", 1),)))
 
 
-@pytest.mark.parametrize("seen", ["mem=512M,cpu=2", "cpu=2,mem=0.5G"])
+@pytest.mark.parametrize("seen", ["mem=512M,cpu=2", "cpu=2,mem=0.5G", "mem=512,cpu=2"])
 def test_sizes_compare_whatever_unit_slurm_shows(seen: str) -> None:
     """And in whatever order."""
     assert slurm_limits.read(seen) == slurm_limits.shown({"cpu": 2, "mem": 512})
 
 
+@pytest.mark.parametrize("minutes", [1, 1025, 2049, 10**9])
+def test_minutes_of_memory_can_be_read_back(minutes: int) -> None:
+    """Slurm rounds 1024.5 G to 1.00T, and has no letter beyond P; what is odd in MiB it shows as it is."""
+    given = slurm_limits.admitted(SITE, spec(), minutes)
+    assert given["mem"] % 2 == 1
+    assert slurm_limits.read(f"mem={given['mem']}M") == f"mem={given['mem']}"
+    assert 0 <= given["mem"] - 512 * minutes <= 1
+
+
 def test_minutes_are_those_of_the_lease() -> None:
-    """From its start to its end, rounded up; for cores and GRES."""
+    """From its start to its end, rounded up; for cores, memory and GRES."""
     held = slurm_limits.standing(lease.Lease(1_000_090, 1, "open", 90, 1_000_000), 1_000_010)
     assert held == slurm_limits.Standing(True, 2)
     minutes = slurm_limits.admitted(SITE, spec(accelerators=(("a100", 3),)), held.minutes)
-    assert minutes == {"cpu": 4, "gres/gpu": 6, "gres/npu": 0}
+    assert minutes == {"cpu": 4, "mem": 1025, "gres/gpu": 6, "gres/npu": 0}
 
 
 @pytest.mark.parametrize("known", [

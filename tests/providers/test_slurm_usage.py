@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.host.onsite import slurm_usage
+from providers.host.onsite import slurm, slurm_usage
 from providers.host.onsite.buckets import HOUR
 
 CHIPS = {"ascend": "npu", "cambricon": "mlu"}
@@ -63,4 +63,4 @@ def test_a_meter_closes_with_the_last_run(state: str, closed: bool) -> None:
 @pytest.mark.parametrize(("text", "size"), [("100M", 100 << 20), ("1.50G", 3 << 29), ("64", 64 << 20), ("2T", 2 << 40)])
 def test_slurm_s_sizes(text: str, size: int) -> None:
     """In the largest unit that fits."""
-    assert slurm_usage.size(text) == size
+    assert slurm.memory(text) == size

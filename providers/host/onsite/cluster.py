@@ -36,11 +36,25 @@ class Cluster:
                 for account in batch:
                     del self.due[account]
             if batch:
-                self.again(self.end(batch))
+                self.turn(batch)
+
+    def turn(self, batch: list[str]) -> None:
+        """End them and put back what did not work. Nothing ends this thread: of a batch that fails in a way that nobody
+        foresaw each is tried alone, so that only the one at fault waits."""
+        try:
+            self.again(self.end(batch))
+        except Exception as error:  # noqa: BLE001 - said aloud and tried again, as without this thread no job ends
+            say(f"{' '.join(batch)}: in the cluster: {error!r}: again in {RETRY_EVERY:g} s")
+            if len(batch) == 1:
+                self.again(batch)
+            else:
+                for account in batch:
+                    self.turn([account])
 
     def ready(self) -> list[str]:
+        """The first of those that are due: command lines stay short."""
         now = time.monotonic()
-        return sorted(account for account, at in self.due.items() if at <= now)
+        return sorted(account for account, at in self.due.items() if at <= now)[: fence.CHUNK]
 
     def end(self, batch: list[str]) -> list[str]:
         """End those that are still fenced; the ones that did not work."""

@@ -123,12 +123,13 @@ def kill(config: Config, accounts: list[str], spared: Sequence[str] = ()) -> dic
 
 
 def close(config: Config, accounts: list[str]) -> dict[str, Exception]:
-    """Fence them in the cluster that the host belongs to, if any; what went wrong, by account."""
+    """Fence them in the cluster that the host belongs to, if any, and kill what it has started here meanwhile; what
+    went wrong, by account."""
     if config.slurm is None:
         return {}
     from . import slurm_end
 
-    return slurm_end.close(config, accounts)
+    return slurm_end.close(config, accounts) | kill(config, accounts, rescue.spared(config, accounts))
 
 
 def one_by_one(config: Config, uids: dict[str, int | None], spared: Sequence[str]) -> dict[str, Exception]:

@@ -4,24 +4,26 @@ Ours is what bears an account's name and, where Slurm keeps a text beside it, th
 cluster is ever changed.
 """
 
-import calendar
-import contextlib
-import time
+import pwd
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from . import names
+from . import ledger, names
 from .config import Config, Slurm
 from .errors import Human, Later
 from .run import Ran, run
-from .spec import Account, Spec
 
 PATIENCE = 8.0
 """Seconds for one command: less than Tenure waits for an answer."""
-FARTHEST = 10 * 366 * 86400
-"""Seconds from now beyond which no reservation ends; an end without a date is moved on by whoever arms next."""
+NAMED = re.compile(r'^[^#\n]*?\bClusterName\s*=\s*"?([A-Za-z0-9_.-]+)', re.IGNORECASE | re.MULTILINE)
+SCALE = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 NONE = -1
 """How Slurm is told to take a limit away."""
+
+
+Job = tuple[str, str]
+"""A job's id and state."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,6 @@ class Tied:
     user: str
     qos: str
     submit: int | None
-
-
-@dataclass(frozen=True)
-class Reservation:
-    """A reservation as the cluster shows it; `end` is epoch seconds, `cores` those that nobody else can have."""
-
-    users: str
-    end: int
-    cores: int = 0
 
 
 def of(config: Config) -> Slurm:
@@ -93,10 +86,40 @@ def listed(config: Config, what: str, columns: str, *where: str) -> list[list[st
     return rows
 
 
+def cluster(config: Config) -> str:
+    """The cluster's name by its slurm.conf: accounting may serve others too, and what names none is done to all. Where
+    that file includes it from another, slurmctld is asked."""
+    path = of(config).conf
+    found = NAMED.search(path.read_text()) or NAMED.search(ask(config, "scontrol", "show", "config").out)
+    if found is None:
+        raise Human(f"{path}: names no cluster", f"write slurmctld's ClusterName into {path} on the login node")
+    return found[1].lower()
+
+
 def accounts(config: Config, *only: str) -> dict[str, str]:
-    """Slurm accounts with their marks."""
+    """Slurm accounts with their marks, of whichever cluster."""
     where = [f"account={','.join(only)}"] if only else []
     return {row[0]: row[1] for row in listed(config, "account", "account,descr", *where)}
+
+
+def clusters(config: Config, *only: str) -> dict[str, set[str]]:
+    """In which clusters each Slurm account is; one that is in none is missing."""
+    found: dict[str, set[str]] = {}
+    for account, name in listed(config, "assoc", "account,cluster", *([f"account={','.join(only)}"] if only else [])):
+        found.setdefault(account, set()).add(name)
+    return found
+
+
+def ours(config: Config, *only: str) -> list[str]:
+    """Slurm accounts with our mark that are in this cluster, or left in none."""
+    marked = [name for name, text in accounts(config, *only).items() if text == mark(config)]
+    places, here = clusters(config, *marked) if marked else {}, cluster(config)
+    return sorted(name for name in marked if here in places.get(name, {here}))
+
+
+def foreign(config: Config, *names: str) -> set[str]:
+    """Those whose Slurm account is somebody else's: nothing that bears such a name is ours."""
+    return {name for name, text in accounts(config, *names).items() if text != mark(config)} if names else set()
 
 
 def qos(config: Config, *only: str) -> dict[str, Qos]:
@@ -104,101 +127,74 @@ def qos(config: Config, *only: str) -> dict[str, Qos]:
     columns = "name,flags,grptres,grpjobs,grpsubmit,grptresmins,descr"
     found = {}
     for row in listed(config, "qos", columns, *([f"name={','.join(only)}"] if only else [])):
-        jobs, submit = (int(row[at]) if row[at] else None for at in (3, 4))
+        jobs, submit = (number(row[at]) for at in (3, 4))
         found[row[0]] = Qos(row[6], frozenset(row[1].split(",")), row[2], jobs, submit, row[5])
     return found
 
 
+def marked(config: Config, names: Iterable[str]) -> dict[str, Qos]:
+    """Those of these QOS that bear our mark."""
+    wanted = sorted(set(names))
+    found = qos(config, *wanted) if wanted else {}
+    return {name: one for name, one in found.items() if name in wanted and one.mark == mark(config)}
+
+
 def tied(config: Config, *users: str) -> list[Tied]:
-    """All associations of these users, whichever account they are with."""
-    rows = listed(config, "assoc", "account,user,qos,maxsubmit", f"user={','.join(users)}") if users else []
-    return [Tied(row[0], row[1], row[2], int(row[3]) if row[3] else None) for row in rows if row[1]]
+    """All associations of these users in this cluster, whichever account they are with."""
+    which = [f"cluster={cluster(config)}", f"user={','.join(users)}"]
+    rows = listed(config, "assoc", "account,user,qos,maxsubmit", *which) if users else []
+    return [Tied(row[0], row[1], row[2], number(row[3])) for row in rows if row[1]]
 
 
-def reservations(config: Config, *only: str) -> dict[str, Reservation]:
-    """Reservations by name."""
-    ran = ask(config, "scontrol", "--oneliner", "show", "reservation", *only, check=False)
-    if ran.code != 0 and "not found" not in ran.out + ran.err:
-        raise Later(f"scontrol show reservation: {ran.said}")
-    found = {}
-    for row in ran.out.splitlines():
-        words = dict(word.partition("=")[::2] for word in row.split() if "=" in word)
-        with contextlib.suppress(KeyError, ValueError):
-            end = calendar.timegm(time.strptime(words["EndTime"], "%Y-%m-%dT%H:%M:%S"))
-            found[words["ReservationName"]] = Reservation(words["Users"], end, held_cores(words))
-    return found
+def bound(config: Config, users: Iterable[str]) -> list[str]:
+    """Users that are bound to the Slurm account of their own name, where that is not somebody else's."""
+    found = {one.user for one in tied(config, *users) if one.account == one.user}
+    return sorted(found - foreign(config, *found))
 
 
-def held_cores(words: dict[str, str]) -> int:
-    """A reservation that floats over any node holds none, whatever it counts."""
-    return 0 if "ANY_NODES" in words.get("Flags", "") else int(words.get("CoreCnt", "0"))
+def number(text: str) -> int | None:
+    """A limit as Slurm shows it; None when there is none. Later when it is no number."""
+    try:
+        return int(text) if text else None
+    except ValueError as error:
+        raise Later(f"Slurm: reads {text!r} where a number is due") from error
 
 
-def reserve(config: Config, account: Account, end: float, cores: int) -> None:
-    """The account's reservation with this end. One that is somebody else's is left alone: Human."""
-    slurm, name = of(config), names.unix(account.id)
-    if not slurm.reserves:
-        return
-    wanted = int(min(end, time.time() + FARTHEST)) + 1
-    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wanted))
-    known = reservations(config, name).get(name)
-    if known is not None and known.users != name:
-        raise Human(f"reservation {name}: is for {known.users}, not ours", f"rename the reservation {name}")
-    if known is not None and abs(known.end - wanted) <= 1:
-        return
-    if wanted <= time.time() + 1:
-        return
-    if known is not None:
-        words = [f"ReservationName={name}", f"EndTime={when}"]
-        ran = ask(config, "scontrol", "update", "reservation", *words, check=False)
-    else:
-        words = [f"ReservationName={name}", f"Users={name}", "StartTime=now", f"EndTime={when}"]
-        ran = ask(config, "scontrol", "create", "reservation", *words, *what(slurm, account.spec, cores), check=False)
-    seen = reservations(config, name).get(name)
-    if seen is None or abs(seen.end - wanted) > 1:
-        raise Later(f"reservation {name}: is to end at {when}, reads back as {seen}: {ran.said}")
+def memory(text: str) -> int:
+    """Bytes of what Slurm writes as 1.50G; MiB where no unit is said. Later when it is no size."""
+    scale = SCALE.get(text[-1:])
+    bare = text[:-1] if scale else text or "0"
+    try:
+        return int((int(bare) if bare.isdecimal() else float(bare)) * (scale or SCALE["M"]))
+    except ValueError as error:
+        raise Later(f"Slurm: reads {text!r} where a size is due") from error
 
 
-def what(slurm: Slurm, spec: Spec, cores: int) -> list[str]:
-    """Cores that nobody else can have meanwhile; or only a licence that nobody else asks for, on whichever node."""
-    if slurm.set_aside or spec.set_aside:
-        return [f"CoreCnt={cores}", "NodeCnt=1", *([f"PartitionName={slurm.partition}"] if slurm.partition else [])]
-    return [f"Licenses={slurm.licence}:1", "Flags=ANY_NODES"]
+def jobs(config: Config, users: Iterable[str]) -> dict[str, list[Job]]:
+    """Jobs of these users that are not over: id and state by name. Whose one is, its uid says, which nobody else ever
+    gets; a user that the host has no more may still have some, so they are looked for by Slurm account too."""
+    here = {user.pw_name: user.pw_uid for user in pwd.getpwall()}
+    given = {names.unix(account): uid for account, uid in ledger.entries(config).items()}
+    whose = {uid: user for user in users if (uid := given.get(user, here.get(user))) is not None}
+    found: dict[str, dict[str, str]] = {}
+    # squeue refuses a whole list of users for one that the host does not know; accounts it does not look up
+    for option, asked in (("--account", set(whose.values())), ("--users", here.keys() & whose.values())):
+        for uid, job, state in queued(config, f"{option}={','.join(sorted(asked))}") if asked else []:
+            if uid in whose and state not in OVER:
+                found.setdefault(whose[uid], {})[job] = state
+    return {user: list(rows.items()) for user, rows in found.items()}
 
 
-def unreserve(config: Config, users: Iterable[str]) -> None:
-    """Take these users' reservations away; already gone is success, as is one of somebody else's. scontrol deletes one
-    at a time."""
-    if not of(config).reserves:
-        return
-    wanted = set(users)
-    said = ""
-    for name in held_by(config, wanted):
-        said = ask(config, "scontrol", "delete", f"ReservationName={name}", check=False).said
-    if left := held_by(config, wanted):
-        raise Later(f"reservation {left[0]}: still there: {said}")
-
-
-def held_by(config: Config, users: set[str]) -> list[str]:
-    """Reservations that bear the name of one of these users and are theirs."""
-    found = reservations(config, *(users if len(users) == 1 else ()))
-    return sorted(name for name, one in found.items() if name in users and one.users == name)
-
-
-def jobs(config: Config, users: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
-    """Jobs of these users that are not over: id and state."""
-    asked = ",".join(users)
-    found: dict[str, list[tuple[str, str]]] = {}
-    if asked:
-        columns = ["--noheader", "--array", "--states=all", "--format=%u|%i|%T"]
-        ran = ask(config, "squeue", f"--users={asked}", *columns, check=False)
-        if ran.code != 0:
-            raise Later(f"squeue: {ran.said}")
-        for row in ran.out.splitlines():
-            user, job, state = row.strip().split("|")
-            if state not in OVER:
-                found.setdefault(user, []).append((job, state))
-    return found
+def queued(config: Config, which: str) -> list[tuple[int | None, str, str]]:
+    """The queue's rows: uid, the job's id, its state."""
+    columns = ["--noheader", "--array", "--states=all", "--format=%U|%i|%T"]
+    ran = ask(config, "squeue", which, *columns, check=False)
+    if ran.code != 0:
+        raise Later(f"squeue: {ran.said}")
+    rows = [row.strip().split("|") for row in ran.out.splitlines() if row.strip()]
+    if odd := [row for row in rows if len(row) != 3]:
+        raise Later(f"squeue: reads as {odd[0]}")
+    return [(number(row[0]), row[1], row[2]) for row in rows]
 
 
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",

@@ -14,7 +14,9 @@ def observe(config: Config, account: Account) -> dict[str, Any] | None:
     seen = unix.observe(config, account)
     if seen is None:
         return None
-    return seen | {"slurm_account": names.unix(account.id) if ours(config, account.id) else ""}
+    name = names.unix(account.id)
+    there = placed(config, name) and slurm.accounts(config, name).get(name) == slurm.mark(config)
+    return seen | {"slurm_account": name if there else ""}
 
 
 def ensure(config: Config, account: Account) -> dict[str, Any]:
@@ -23,8 +25,9 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     known = slurm.accounts(config, name)
     refuse_foreign(config, name, known)
     unix.ensure(config, account)
-    if name not in known:
-        slurm.change(config, [f"add account {name} Description={slurm.mark(config)} Organization=tenure"])
+    if not placed(config, name):
+        how = f"cluster={slurm.cluster(config)} Description={slurm.mark(config)} Organization=tenure"
+        slurm.change(config, [f"add account {name} {how}"])
         refuse_foreign(config, name, slurm.accounts(config, name))
     seen = observe(config, account)
     if seen is None or not seen["slurm_account"]:
@@ -32,15 +35,15 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     return seen
 
 
+def placed(config: Config, name: str) -> bool:
+    """Whether there is a Slurm account of this name in this cluster."""
+    return slurm.cluster(config) in slurm.clusters(config, name).get(name, ())
+
+
 def refuse_foreign(config: Config, name: str, known: dict[str, str]) -> None:
     if known.get(name, slurm.mark(config)) != slurm.mark(config):
         remedy = f"rename the Slurm account {name}, or give it the description {slurm.mark(config)} if it is Tenure's"
         raise Human(f"Slurm account {name}: exists already and is not ours ({known[name]!r})", remedy)
-
-
-def ours(config: Config, account: str) -> bool:
-    name = names.unix(account)
-    return slurm.accounts(config, name).get(name) == slurm.mark(config)
 
 
 def remove(config: Config, account: str) -> None:

@@ -3,124 +3,118 @@ is read from Slurm's books; and what Slurm still has of an account."""
 
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 
-from . import ledger, names, processes, slurm, slurm_network, slurm_usage
+from . import names, slurm, slurm_network, slurm_reserved, slurm_usage
 from .config import Config
 from .errors import Later, SiteFault
 from .run import run
 
 ENDING = 20.0
-"""Seconds in which cancelled jobs must have left the queue; an epilog may take its time."""
+"""Seconds in which cancelled jobs must have left the queue, as an epilog may take its time; and again in which the
+books must know it."""
 EVERY = 0.1
+Step = Callable[[Config, dict[str, str]], dict[str, str]]
+"""Takes users with their accounts, and says what is left to do, by user."""
+Problems = dict[str, Exception]
+"""What went wrong, by account."""
 
 
-def close(config: Config, accounts: list[str]) -> dict[str, Exception]:
-    """Fence these in Slurm; what went wrong, by account. Their processes on this host have been killed already: jobs
-    that started meanwhile, and those on other nodes, go now."""
-    if not accounts:
-        return {}
+def close(config: Config, accounts: list[str]) -> Problems:
+    """Fence these in Slurm; what went wrong, by account. Their processes on this host have been killed already."""
     users = {names.unix(account): account for account in accounts}
-    uids = ledger.entries(config)
-    problem = attempt(lambda: cancel(config, users))
+    problems = attempt(cancel, config, users)
     # slurmctld may be away and slurmdbd not: what can be shut is shut
-    problem = attempt(lambda: shut(config, users)) or problem
-    if problem is None:
-        problem = attempt(lambda: cancel(config, users))
-    killed = attempt(lambda: processes.kill(config, {account: uids.get(account) for account in accounts}))
-    problem = problem or killed
-    return dict.fromkeys(accounts, problem) if problem is not None else {}
+    problems = attempt(shut, config, users) | problems
+    # nobody submits any more: what came in between goes now
+    return problems | attempt(cancel, config, {user: one for user, one in users.items() if one not in problems})
 
 
-def attempt(step: Callable[[], None]) -> Exception | None:
-    """Do it; what went wrong."""
+def attempt(step: Step, config: Config, users: dict[str, str]) -> Problems:
+    """Do it for all of them; what went wrong, by account. A step that fails has failed for all."""
     try:
-        step()
+        left = step(config, users) if users else {}
     except (SiteFault, OSError) as error:
-        return error
-    return None
+        return dict.fromkeys(users.values(), error)
+    return {users[user]: Later(what) for user, what in left.items()}
 
 
-def cancel(config: Config, users: dict[str, str]) -> None:
+def cancel(config: Config, users: dict[str, str]) -> dict[str, str]:
     """SIGKILL to every process of every job, on whichever node, without Slurm's wait for a job that ignores SIGTERM;
-    what is pending is cancelled."""
-    present = known(config, users)
-    left = slurm.jobs(config, present)
-    ids = [job for rows in left.values() for job, state in rows if state != "COMPLETING"]
-    if not ids:
-        return
-    running = [job for rows in left.values() for job, state in rows if state not in ("PENDING", "COMPLETING")]
-    for chunk in chunks(running):
+    what is pending is cancelled. What is left, by user: a job of which only the rest is cleared up is over."""
+    left = [row for rows in slurm.jobs(config, users).values() for row in unended(rows)]
+    if not left:
+        return {}
+    for chunk in chunks([job for job, state in left if state != "PENDING"]):
         slurm.ask(config, "scancel", "--full", "--signal=KILL", *chunk, check=False)
-    for chunk in chunks(ids):
+    for chunk in chunks([job for job, _ in left]):
         slurm.ask(config, "scancel", *chunk, check=False)
-    again = slurm.jobs(config, present)
-    if stayed := [job for rows in again.values() for job, state in rows if state == "PENDING"]:
-        raise Later(f"still in the queue after scancel: {', '.join(stayed[:20])}")
+    stayed = {user: unended(rows) for user, rows in slurm.jobs(config, users).items()}
+    return {user: f"not ended by scancel: {told(rows)}" for user, rows in stayed.items() if rows}
 
 
-def known(config: Config, users: Iterable[str]) -> list[str]:
-    """Those that this host has as users: squeue refuses a whole list for one that it does not know."""
-    import pwd
-
-    there = {user.pw_name for user in pwd.getpwall()}
-    return sorted(there.intersection(users))
+def unended(rows: list[slurm.Job]) -> list[slurm.Job]:
+    """Those that run, wait, or will run again, wherever they are."""
+    return [(job, state) for job, state in rows if state != "COMPLETING"]
 
 
-def shut(config: Config, users: dict[str, str]) -> None:
-    """Nothing more is submitted: the QOS overrides the account's limit and the user's holds beside it, so both."""
-    mark = slurm.mark(config)
-    mine = sorted(name for name, one in slurm.qos(config, *users).items() if one.mark == mark and name in users)
-    bound = sorted({one.user for one in slurm.tied(config, *users) if one.user in users and one.account == one.user})
+def told(rows: list[slurm.Job]) -> str:
+    """The first few, with their states."""
+    return ", ".join(f"job {job} ({state})" for job, state in rows[:20])
+
+
+def shut(config: Config, users: dict[str, str]) -> dict[str, str]:
+    """Nothing more is submitted: the QOS overrides the account's limit and the user's holds beside it, so both. Who may
+    still submit, by user."""
+    mine, bound = slurm.marked(config, users), slurm.bound(config, users)
     steps = [f"modify qos where name={','.join(mine)} set GrpSubmitJobs=0"] if mine else []
-    both = ",".join(bound)
-    steps += [f"modify user where name={both} account={both} set MaxSubmitJobs=0"] if bound else []
+    both, here = ",".join(bound), slurm.cluster(config)
+    steps += [f"modify user where name={both} account={both} cluster={here} set MaxSubmitJobs=0"] if bound else []
     slurm.change(config, steps)
-    open_still = [name for name, one in (slurm.qos(config, *mine) if mine else {}).items() if one.submit != 0]
+    open_still = [name for name, one in slurm.marked(config, mine).items() if one.submit != 0]
     open_still += [one.user for one in slurm.tied(config, *bound) if one.account == one.user and one.submit != 0]
-    if open_still:
-        raise Later(f"may still submit jobs: {', '.join(open_still[:20])}")
+    return {user: f"{user} may still submit jobs" for user in open_still}
 
 
-def gone(config: Config, accounts: list[str]) -> dict[str, Exception]:
+def gone(config: Config, accounts: list[str]) -> Problems:
     """Cancel what there is and wait until Slurm has forgotten it; then read the books while they can be read. What
     went wrong, by account: a job that will not go holds up its own account only."""
     users = {names.unix(account): account for account in accounts}
     until = time.monotonic() + ENDING
     cancel(config, users)
-    problems: dict[str, Exception] = {}
-    while left := slurm.jobs(config, known(config, users)):
+    problems: Problems = {}
+    while left := slurm.jobs(config, users):
         if time.monotonic() >= until:
-            for user, rows in left.items():
-                shown = ", ".join(job for job, _ in rows)
-                problems[users[user]] = Later(f"jobs still in Slurm after {ENDING:g} s: {shown}")
+            problems = {users[user]: Later(f"still in Slurm after {ENDING:g} s: {told(rows)}")
+                        for user, rows in left.items()}
             break
         time.sleep(EVERY)
         cancel(config, users)
-    for account in accounts:
-        if account not in problems and (fault := attempt(partial(settle, config, account, until))) is not None:
-            problems[account] = fault
+    until = time.monotonic() + ENDING
+    for user, account in users.items():
+        if account not in problems:
+            problems |= attempt(lambda config, one: settle(config, one, until), config, {user: account})
     return problems
 
 
-def settle(config: Config, account: str, until: float) -> None:
-    """Close the account's meter: every job's end is in the books, and what they say is kept."""
-    while not slurm_usage.settle(config, account):
-        if time.monotonic() >= until:
-            raise Later(f"{account}: its jobs' ends are not in Slurm's books yet")
-        time.sleep(EVERY)
+def settle(config: Config, users: dict[str, str], until: float) -> dict[str, str]:
+    """Close these accounts' meters: every job's end is in the books, and what they say is kept. Which are not, by user.
+    """
+    left = dict(users)
+    while left and time.monotonic() < until:
+        left = {user: account for user, account in left.items() if not slurm_usage.settle(config, account)}
+        if left:
+            time.sleep(EVERY)
+    return {user: f"{account}: its jobs' ends are not in Slurm's books yet" for user, account in left.items()}
 
 
 def traces(config: Config, account: str) -> list[str]:
     """What Slurm has of the account. What bears its name and is not ours is not listed."""
-    name, mark = names.unix(account), slurm.mark(config)
-    jobs = slurm.jobs(config, known(config, [name])).get(name, [])
-    found = [f"job {job} ({state})" for job, state in jobs]
-    found += [f"association {one.account}/{one.user}" for one in slurm.tied(config, name) if one.account == name]
-    found += [f"QOS {name}"] if name in (rows := slurm.qos(config, name)) and rows[name].mark == mark else []
-    held = slurm.reservations(config, name).get(name) if slurm.of(config).reserves else None
-    found += [f"reservation {name}"] if held is not None and held.users == name else []
-    found += [f"account {name}"] if slurm.accounts(config, name).get(name) == mark else []
+    name = names.unix(account)
+    found = [f"job {job} ({state})" for job, state in slurm.jobs(config, [name]).get(name, [])]
+    found += [f"association {one}/{one}" for one in slurm.bound(config, [name])]
+    found += [f"QOS {one}" for one in slurm.marked(config, [name])]
+    found += [f"reservation {one}" for one in slurm_reserved.held_by(config, {name})]
+    found += [f"account {one}" for one in slurm.ours(config, name)]
     found += [f"nft map {one}" for one in slurm_network.traces(config, account)]
     kept = slurm_usage.meter(config, account)
     return found + ([str(kept)] if kept.exists() else [])
@@ -129,7 +123,7 @@ def traces(config: Config, account: str) -> list[str]:
 def accounts(config: Config) -> set[str]:
     """Ids of all accounts of which Slurm has anything of ours."""
     mark = slurm.mark(config)
-    ours = {name for name, text in slurm.accounts(config).items() if text == mark}
+    ours = set(slurm.ours(config))
     ours |= {name for name, one in slurm.qos(config).items() if one.mark == mark}
     return {account for name in ours if (account := names.of(name))}
 

@@ -4,7 +4,7 @@ reservation ends with the lease."""
 import time
 from typing import Any
 
-from . import lease, names, slurm, slurm_limits
+from . import lease, names, slurm, slurm_limits, slurm_reserved
 from . import spec as kept
 from .config import Config
 from .errors import Human, Later, Refused
@@ -21,15 +21,14 @@ def observe(config: Config, account: Account) -> dict[str, Any] | None:
         return None
     if [one.account for one in slurm.tied(config, name)] != [name]:
         return None
-    site = slurm.of(config)
-    reserved = slurm.reservations(config, name)
-    held = not site.reserves or name in reserved
+    reserved = slurm_reserved.reservations(config, name) if slurm.of(config).reserves else {}
     return {
         "qos": name,
         "jobs": seen.jobs if seen.jobs is not None else -1,
         "tres": slurm_limits.read(seen.tres) if seen.tres else "",
-        "reservation": name if site.reserves and held else "",
-        "set_aside": name in reserved and reserved[name].cores > 0,
+        "reservation": name if name in reserved else "",
+        "cores": reserved[name].cores if name in reserved else 0,
+        "set_aside": account.spec.set_aside,
         "flags": sorted(seen.flags),
         "models": sorted(account.spec.models),
     }
@@ -55,7 +54,7 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     if seen is None:
         raise Later(f"{names.unix(account.id)}: QOS or association reads back as missing")
     held = lease.read(config, account.id)
-    if account.spec.set_aside and not seen["set_aside"] and held is not None and held.fenced is None:
+    if account.spec.set_aside and not seen["cores"] and held is not None and held.fenced is None:
         raise Later(f"{names.unix(account.id)}: no cores are set aside for it yet")
     return seen
 
@@ -72,7 +71,8 @@ def make(config: Config, account: Account) -> None:
         raise Human(f"Slurm user {name}: exists already, in {', '.join(foreign)}", remedy)
     shut = "GrpSubmitJobs=0 GrpJobs=0 Flags=DenyOnLimit,NoDecay"
     steps = [] if known else [f"add qos {name} Description={mark} {shut}"]
-    steps += [] if ties else [f"add user {name} account={name} QOS={name} DefaultQOS={name} MaxSubmitJobs=0"]
+    how = f"account={name} cluster={slurm.cluster(config)} QOS={name} DefaultQOS={name} MaxSubmitJobs=0"
+    steps += [] if ties else [f"add user {name} {how}"]
     slurm.change(config, steps)
 
 
@@ -86,7 +86,7 @@ def follow(config: Config, account: str, ahead: lease.Lease | None = None) -> No
         held = ahead or lease.read(config, account)
         slurm_limits.put(config, known, slurm_limits.standing(held, time.time()))
         if held is not None and held.fenced is None:
-            slurm.reserve(config, known, held.end, slurm_limits.cores(known.spec))
+            slurm_reserved.reserve(config, known, held.end, slurm_limits.cores(known.spec))
         if ahead is not None or lease.read(config, account) == held:
             return
     raise Later(f"{account}: its lease changes faster than Slurm")

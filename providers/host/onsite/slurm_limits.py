@@ -52,14 +52,15 @@ def read(text: str) -> str:
     sizes = {}
     for word in text.split(","):
         name, _, value = word.partition("=")
-        scale = {"M": 1, "G": 1024, "T": 1024**2}.get(value[-1:]) if name == "mem" else None
-        sizes[name] = int(float(value[:-1]) * scale) if scale else int(value or 0)
+        sizes[name] = slurm.memory(value) >> 20 if name == "mem" else slurm.number(value) or 0
     return shown(sizes)
 
 
 def admitted(site: Slurm, spec: Spec, minutes: int) -> dict[str, int]:
     """Minutes of each thing that may be spent in all: checked by Slurm before a job starts."""
-    return {name: count * minutes for name, count in tres(site, spec).items() if name == "cpu" or "gres/" in name}
+    spent = {name: count * minutes for name, count in tres(site, spec).items() if name != "node"}
+    # Slurm shows an odd number of MiB to the last; an even one it may round to two digits of a larger unit
+    return spent | {"mem": spent["mem"] | bool(minutes)}
 
 
 def standing(known: lease.Lease | None, now: float) -> Standing:
@@ -84,9 +85,10 @@ def put(config: Config, account: Account, held: Standing) -> None:
     sizes, minutes = tres(site, spec), admitted(site, spec, held.minutes)
     most = submit(site, spec, held)
     limits = f"GrpTRES={shown(sizes)} GrpJobs={spec.containers} GrpSubmitJobs={most} GrpTRESMins={shown(minutes)}"
+    whose = f"name={name} account={name} cluster={slurm.cluster(config)}"
     slurm.change(config, [
         f"modify qos where name={name} set Flags={','.join(sorted(flags(site)))} {limits}",
-        f"modify user where name={name} account={name} set QOS={name} DefaultQOS={name} "
+        f"modify user where {whose} set QOS={name} DefaultQOS={name} "
         f"MaxSubmitJobs={slurm.NONE if held.submits else 0}",
     ])  # fmt: skip
     seen = slurm.qos(config, name).get(name)

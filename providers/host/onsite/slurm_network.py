@@ -62,9 +62,12 @@ def traces(config: Config, account: str) -> list[str]:
 
 
 def maps_with(config: Config, uid: int) -> list[str]:
+    """The maps that name this uid; a map that is not there names nobody. Later when nft does not say."""
     found = []
     for name in ("jobs", "jobmarks"):
         ran = run(["nft", "--json", "--numeric", "list", "map", "inet", config.nft_table, name], check=False)
+        if ran.code != 0 and nft.MISSING not in ran.err:
+            raise Later(f"nft list map {name}: {ran.said}")
         rows = json.loads(ran.out)["nftables"] if ran.code == 0 else []
         held: list[Any] = next((row["map"].get("elem", []) for row in rows if "map" in row), [])
         found += [name] if any(int(entry[0]) == uid for entry in held) else []

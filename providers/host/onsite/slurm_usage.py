@@ -6,11 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import buckets, files, names, paths, slurm, spec
+from . import buckets, files, names, paths, rescue, slurm, spec
 from .config import Config
+from .errors import Later
 
-SCALE = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 NEVER = ("", "Unknown", "None")
+PATIENCE = 30.0
+"""Seconds for a look into the books of a cluster that has run for years."""
+DAY = 86400.0
+EARLIEST = 946_771_200.0
+FORM = "%Y-%m-%dT%H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -25,35 +30,44 @@ class Run:
 
 
 def runs(config: Config, account: str) -> list[Run]:
-    """All runs of the account's jobs that ever began, and those that have not."""
+    """All runs of the account's jobs that ever began, and those that have not. Slurm's books reach back for years; from
+    a day before the account's logins opened is enough."""
     columns = "start,end,elapsedraw,alloctres,state"
     argv = ["sacct", "--noheader", "--parsable2", "--allocations", "--allusers", "--duplicates", f"--format={columns}"]
-    ran = slurm.ask(config, *argv, f"--accounts={names.unix(account)}", "--starttime=2000-01-01")
+    since = time.strftime(FORM, time.gmtime(opened(config, account) - DAY))
+    ran = slurm.ask(config, *argv, f"--accounts={names.unix(account)}", f"--starttime={since}", timeout=PATIENCE)
     return [read(row) for row in ran.out.splitlines() if row]
 
 
+def opened(config: Config, account: str) -> float:
+    """Epoch seconds since which there may be jobs; before all of them where the lease does not say."""
+    known = rescue.readable(config, account)
+    return known.starts_at or EARLIEST if known else EARLIEST
+
+
 def read(row: str) -> Run:
-    """One row of sacct."""
-    begun, over, took, given, state = row.split("|")
-    closed = state.split()[0] in slurm.OVER or state.split()[0] == "REQUEUED"
-    return Run(instant(begun) or 0, instant(over), int(took or 0) * 1000, given, closed)
+    """One row of sacct. Later when it is none."""
+    try:
+        begun, over, took, given, state = row.split("|")
+        closed = state.split()[0] in slurm.OVER or state.split()[0] == "REQUEUED"
+        return Run(instant(begun) or 0, instant(over), int(took or 0) * 1000, given, closed)
+    except (ValueError, IndexError) as error:
+        raise Later(f"sacct: reads as {row!r}"[:300]) from error
 
 
 def instant(text: str) -> int | None:
-    return None if text in NEVER else calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S")) * 1000
+    return None if text in NEVER else calendar.timegm(time.strptime(text, FORM)) * 1000
 
 
 def sizes(given: str, chips: dict[str, str]) -> dict[str, int]:
     """What a run is given per millisecond, in the buckets' units. `chips` says which GRES each chip is."""
     held = {name: value for name, _, value in (word.partition("=") for word in given.split(",") if word)}
-    found = {"cpu": int(held.get("cpu", 0)) * 1000, "memory": size(held.get("mem", "0"))}
-    return found | {f"chip:{chip}": int(held.get(f"gres/{gres}", 0)) for chip, gres in chips.items()}
+    found = {"cpu": count(held, "cpu") * 1000, "memory": slurm.memory(held.get("mem", "0"))}
+    return found | {f"chip:{chip}": count(held, f"gres/{gres}") for chip, gres in chips.items()}
 
 
-def size(text: str) -> int:
-    """Bytes of what Slurm writes as 1.50G."""
-    scale = SCALE.get(text[-1:])
-    return int(float(text[:-1]) * scale) if scale else int(float(text or 0)) << 20
+def count(held: dict[str, str], name: str) -> int:
+    return slurm.number(held.get(name, "")) or 0
 
 
 def by_hour(found: Iterable[Run], chips: dict[str, str], now: int) -> dict[int, dict[str, int]]:

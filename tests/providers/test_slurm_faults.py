@@ -1,0 +1,194 @@
+"""One account's trouble in Slurm is its own. Slurm's programs are hand-written: they say what a test wants said."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from providers.host.onsite import (
+    cluster,
+    config,
+    fence,
+    lease,
+    ledger,
+    lock,
+    run,
+    slurm,
+    slurm_end,
+    slurm_network,
+    slurm_usage,
+)
+from providers.host.onsite.errors import Later
+from tests.providers import onsite_world
+
+ONE, TWO = "aaaaaaaaaa", "aaaaaaaaab"
+SQUEUE = '#!/bin/sh\ncat "${0%/*}/queue"\n'
+SCANCEL = '#!/bin/sh\necho "$@" >> "${0%/*}/cancelled"\n'
+SACCTMGR = """#!/bin/sh
+here="${0%/*}"
+case "$*" in
+*"list qos"*) cat "$here/qos" ;;
+*"list assoc format=account,cluster"*) sed 's/|.*/|c1/' "$here/assoc" ;;
+*"list assoc"*) cat "$here/assoc" ;;
+*"list account"*) sed 's/|.*/|tenure:here/' "$here/assoc" ;;
+*) cat > /dev/null ;;
+esac
+"""
+
+
+@dataclass
+class Faked:
+    """A cluster in a folder: its programs print the files beside them."""
+
+    config: config.Config
+    folder: Path
+    uids: dict[str, int]
+
+    def queue(self, *rows: tuple[str, str, str]) -> None:
+        """Jobs: account, id, state."""
+        lines = (f"{self.uids[account]}|{job}|{state}\n" for account, job, state in rows)
+        self.file("queue", "".join(lines))
+
+    def file(self, name: str, text: str) -> None:
+        aside = self.folder / f"{name}.new"
+        aside.write_text(text)
+        aside.rename(self.folder / name)
+
+    def cancelled(self) -> str:
+        path = self.folder / "cancelled"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture
+def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Faked:
+    """Two accounts that are shut already and have no jobs."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL), ("sacctmgr", SACCTMGR)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (tmp_path / "slurm.conf").write_text("ClusterName=c1\n")
+    monkeypatch.setitem(run.ENVIRONMENT, "PATH", f"{programs}:{run.ENVIRONMENT['PATH']}")
+    described = {"slurm": {"conf": str(tmp_path / "slurm.conf"), "munge": "/run/munge", "licence": "tenure"}}
+    host = onsite_world.make(tmp_path, **described)
+    with lock.site(host):
+        made = Faked(host, programs, {account: ledger.uid(host, account) for account in (ONE, TWO)})
+    made.file("qos", "".join(f"tn-{one}|DenyOnLimit||0|0||tenure:here\n" for one in (ONE, TWO)))
+    made.file("assoc", "".join(f"tn-{one}|tn-{one}|tn-{one}|0\n" for one in (ONE, TWO)))
+    made.queue()
+    return made
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "SUSPENDED", "CONFIGURING"])
+def test_only_the_account_whose_job_stays_is_not_fenced(faked: Faked, state: str) -> None:
+    """Whatever keeps it: it is told of that account, with the job, and of nobody else."""
+    faked.queue((ONE, "7", state))
+    problems = fence.close(faked.config, [ONE, TWO])
+    assert list(problems) == [ONE]
+    assert "job 7" in str(problems[ONE])
+    assert "7" in faked.cancelled().split()
+
+
+def test_a_job_of_which_only_the_rest_is_cleared_up_is_over(faked: Faked) -> None:
+    """Slurm's epilog may take its time: no process of the job is left."""
+    faked.queue((ONE, "7", "COMPLETING"))
+    assert fence.close(faked.config, [ONE, TWO]) == {}
+    assert faked.cancelled() == ""
+
+
+def test_only_the_account_that_may_still_submit_is_not_fenced(faked: Faked) -> None:
+    """Its QOS did not take the change."""
+    rows = f"tn-{ONE}|DenyOnLimit||2|2||tenure:here\ntn-{TWO}|DenyOnLimit||0|0||tenure:here\n"
+    faked.file("qos", rows)
+    assert list(fence.close(faked.config, [ONE, TWO])) == [ONE]
+
+
+def test_a_job_that_stays_keeps_no_other_account_in_slurm(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The books of the other are closed, so that it can go."""
+    monkeypatch.setattr(slurm_end, "ENDING", 0.2)
+    (faked.folder / "sacct").write_text("#!/bin/sh\n")
+    (faked.folder / "sacct").chmod(0o755)
+    faked.queue((ONE, "7", "PENDING"))
+    assert list(slurm_end.gone(faked.config, [ONE, TWO])) == [ONE]
+
+
+def test_jobs_are_known_by_uid(faked: Faked) -> None:
+    """A user that the host has no more still has them; one of somebody else's in an account of that name is theirs."""
+    faked.file("queue", f"{faked.uids[ONE]}|7|RUNNING\n4711|8|RUNNING\n")
+    assert slurm.jobs(faked.config, [f"tn-{ONE}"]) == {f"tn-{ONE}": [("7", "RUNNING")]}
+
+
+def test_the_thread_outlives_whatever_slurm_says(faked: Faked) -> None:
+    """A fault that nobody foresaw is said; the account at fault is due again, the other ends."""
+    end = Broken(faked.config)
+    end.turn([ONE, TWO])
+    assert list(end.due) == [ONE]
+    assert end.ended == [TWO]
+
+
+class Broken(cluster.Cluster):
+    """Wherever one account is, what nobody expects is raised."""
+
+    def __init__(self, host: config.Config) -> None:
+        super().__init__(host)
+        self.ended: list[str] = []
+
+    def end(self, batch: list[str]) -> list[str]:
+        if ONE in batch:
+            raise IndexError("a row that nobody has seen before")
+        self.ended += batch
+        return []
+
+
+def test_many_are_ended_in_batches(faked: Faked) -> None:
+    """A command line has an end; the next batch follows at once."""
+    due = cluster.Cluster(faked.config)
+    due.put([f"aaaaaaa{number:03}" for number in range(fence.CHUNK + 3)])
+    assert len(due.ready()) == fence.CHUNK
+
+
+@pytest.mark.parametrize("read", [slurm.number, slurm.memory])
+def test_what_is_no_number_is_asked_again(read: object) -> None:
+    """Said as something to try again, not raised as if the program were wrong."""
+    assert callable(read)
+    with pytest.raises(Later, match="N/A"):
+        read("N/A")
+
+
+def test_an_odd_row_of_the_queue_is_asked_again(faked: Faked) -> None:
+    """Whose jobs there are is then not known."""
+    faked.file("queue", "slurm_load_jobs: odd\n")
+    with pytest.raises(Later, match="squeue: reads as"):
+        slurm.jobs(faked.config, [f"tn-{ONE}"])
+
+
+def test_the_books_are_read_from_the_lease_on(faked: Faked) -> None:
+    """A cluster's books reach back for years, and nobody's patience does."""
+    account, opened = ONE, 1_795_000_000.0
+    lease.arm(faked.config, account, opened + 600, 1, opened)
+    lease.open_logins(faked.config, account, 300, 1, opened)
+    (faked.folder / "sacct").write_text('#!/bin/sh\necho "$@" > "${0%/*}/asked"\n')
+    (faked.folder / "sacct").chmod(0o755)
+    assert slurm_usage.runs(faked.config, account) == []
+    assert "--starttime=2026-11-17T11:06:40" in (faked.folder / "asked").read_text().split()
+
+
+@pytest.mark.parametrize(("said", "known"), [("No such file or directory", True), ("Operation not permitted", False)])
+def test_a_listing_of_jobs_traffic_that_fails_is_not_empty(faked: Faked, said: str, known: bool) -> None:
+    """A map that is not there names nobody; whatever else nft says leaves it open."""
+    (faked.folder / "nft").write_text(f"#!/bin/sh\necho 'Error: {said}' >&2\nexit 1\n")
+    (faked.folder / "nft").chmod(0o755)
+    with contextlib.nullcontext() if known else pytest.raises(Later, match="nft list map"):
+        assert slurm_network.traces(faked.config, ONE) == []
+
+
+@pytest.mark.parametrize("text", [
+    "ClusterName=c1", "# ClusterName=old\nclustername = C1", 'SlurmUser=s ClusterName="c1"',
+])
+def test_the_cluster_s_name_is_slurm_conf_s(faked: Faked, text: str) -> None:
+    """However it is written; Slurm has it in small letters."""
+    slurm.of(faked.config).conf.write_text(f"{text}\nSlurmctldHost=h\n")
+    assert slurm.cluster(faked.config) == "c1"
