@@ -12,8 +12,6 @@ from providers.protocol import NeedsHuman
 
 PACKAGES = {
     "python3": "python3",
-    "podman": "podman",
-    "runc": "runc",
     "btrfs": "btrfs-progs",
     "nft": "nftables",
     "ip": "iproute2",
@@ -24,8 +22,10 @@ PACKAGES = {
     "useradd": "passwd",
 }
 """Program → the Debian package that has it."""
+OF_CONTAINERS = {"podman": "podman", "runc": "runc"}
+"""What a host needs beside these."""
 OF_SLURM = {**dict.fromkeys(("sacctmgr", "scontrol", "squeue", "scancel", "sacct"), "slurm-client"), "munge": "munge"}
-"""What a Slurm site needs beside these. The cluster itself is the site's own."""
+"""What a Slurm site, which runs jobs and no containers, needs instead. The cluster itself is the site's own."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOOK = f'PATH={PATH}; for one; do command -v "$one" >/dev/null || echo "$one"; done'
@@ -79,10 +79,15 @@ def versions(on: Host, host: HostSettings) -> list[str]:
     return [path for path in on.run(["find", *ours]).out.decode().split("\n") if path]
 
 
+def needed(host: HostSettings) -> dict[str, str]:
+    """Programs that the host must have, each with its Debian package."""
+    return {**PACKAGES, **(OF_SLURM if host.slurm else OF_CONTAINERS)}
+
+
 def _programs(on: Host, host: HostSettings, dry_run: bool) -> list[str]:
-    needed = {**PACKAGES, **(OF_SLURM if host.slurm else {})}
-    missing = done(on, ["sh", "-c", LOOK, "sh", *needed]).out.decode().split()
-    packages = sorted({needed[one] for one in missing})
+    wanted = needed(host)
+    missing = done(on, ["sh", "-c", LOOK, "sh", *wanted]).out.decode().split()
+    packages = sorted({wanted[one] for one in missing})
     if packages and not dry_run:
         raise NeedsHuman(
             f"the host lacks {', '.join(missing)}", remedy=f"apt-get install {' '.join(packages)}, then prepare again"

@@ -49,6 +49,8 @@ class HostSite:
     """Thread-safe; connects on first use and keeps the connection. A kind names its five parts."""
 
     kinds: tuple[type[HostPart], ...]
+    short: float = QUICK
+    """Seconds for what changes a lease or reads a meter: more where the host asks a cluster for that."""
 
     def __init__(
         self,
@@ -135,7 +137,8 @@ class HostSite:
         return wire.read_accounts(self._agent.call("accounts", timeout=WORK))
 
     def usage(self, account: str, since: datetime) -> list[Usage]:
-        answer = self._agent.call("usage", timeout=QUICK, account=checked_account(account), since=wire.seconds(since))
+        begun = wire.seconds(since)
+        answer = self._agent.call("usage", timeout=self.short, account=checked_account(account), since=begun)
         return wire.read_usage(answer)
 
     def stored(self, account: str) -> int | None:
@@ -145,7 +148,7 @@ class HostSite:
         return wire.read_outages(self._agent.call("outages", timeout=QUICK, since=wire.seconds(since)))
 
     def capacity(self) -> Capacity:
-        return wire.read_capacity(self._agent.call("capacity", timeout=QUICK))
+        return wire.read_capacity(self._agent.call("capacity", timeout=self.short))
 
     def check(self) -> list[Finding]:
         """A site that cannot be reached is a finding too: the operator asked what is wrong."""
@@ -198,7 +201,7 @@ class HostSite:
     def _lease(self, op: str, account: str, generation: int, urgent: bool = False, **arguments: object) -> object:
         checked_generation(generation)
         return self._agent.call(
-            op, timeout=QUICK, urgent=urgent, account=checked_account(account), generation=generation, **arguments
+            op, timeout=self.short, urgent=urgent, account=checked_account(account), generation=generation, **arguments
         )
 
     def _clock(self) -> Finding:

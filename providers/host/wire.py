@@ -39,6 +39,8 @@ NEEDED_BY: Mapping[str, PartName] = {
     "program btrfs": "storage", "pool quotas": "storage",
     "program nft": "network", "program ip": "network", "program tc": "network", "forwarding": "network",
     "program useradd": "account", "uids never used": "account", "group ": "account",
+    "slurmdbd": "account", "slurmctld": "containers", "munge": "containers", "slurm.conf": "containers",
+    "AccountingStorage": "containers", "GresTypes": "containers", "licence ": "containers",
     "program bwrap": "access", "program setpriv": "access", "principals folder": "access",
 }
 """What a host's findings are about, by how their subjects begin, and the part that needs it."""

@@ -7,6 +7,7 @@ from providers.host.access import Access
 from providers.host.network import Network
 from providers.host.site import OF_HOST, HostSite, known_secrets
 from providers.host.storage import Storage
+from providers.host.wire import WORK
 from providers.protocol import NeedsHuman
 from providers.slurm.account import Account
 from providers.slurm.containers import Containers
@@ -29,3 +30,4 @@ class SlurmSite(HostSite):
     """Jobs instead of containers; storage, network and access are a host's."""
 
     kinds = (Account, Storage, Network, Containers, Access)
+    short = WORK

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from providers.host import settings
-from providers.host.onsite import config, lease, slurm_limits
+from providers.host import prepare, settings, wire
+from providers.host.onsite import config, lease, site, slurm, slurm_limits
 from providers.host.onsite.errors import Refused
 from providers.host.onsite.spec import Spec
 from providers.protocol import NeedsHuman
-from providers.slurm.site import connect
+from providers.slurm.site import SlurmSite, connect
 from tests.providers.keys import make_key
 from tests.providers.onsite_world import raw
 
@@ -77,10 +77,37 @@ def test_the_cluster_s_section_is_read_strictly(tmp_path: Path) -> None:
     """An unknown key, a name that is none, a relative path."""
     good = {"conf": "/etc/slurm/slurm.conf", "munge": "/run/munge"}
     assert config.parse({**raw(tmp_path), "slurm": good}, tmp_path).slurm is not None
-    bad: list[dict[str, Any]] = [{"nodes": 3}, {"licence": "a b"}, {"conf": "slurm.conf"}, {"chips": {"a": "gpu;"}}]
+    bad: list[dict[str, Any]] = [{"nodes": 3}, {"licence": "a b"}, {"conf": "slurm.conf"}, {"chips": {"a": "gpu;"}},
+                                 {"chips": {"a": "gpu", "b": "gpu"}}]
     for wrong in bad:
         with pytest.raises(ValueError, match="slurm|conf"):
             config.parse({**raw(tmp_path), "slurm": {**good, **wrong}}, tmp_path)
+
+
+def test_jobs_need_no_containers(tmp_path: Path) -> None:
+    """A login node without podman is fit, to who prepares and to who checks."""
+    host = {"address": "login", "host_key": make_key().public}
+    described = {"conf": "/etc/slurm/slurm.conf", "munge": "/run/munge"}
+    cluster = config.parse({**raw(tmp_path), "slurm": described}, tmp_path)
+    for programs in (prepare.needed(settings.parse("c1", {**host, "slurm": described})), site.programs(cluster)):
+        assert not {"podman", "runc", "conmon"} & programs.keys()
+    for programs in (prepare.needed(settings.parse("c1", host)), site.programs(config.parse(raw(tmp_path), tmp_path))):
+        assert {"podman", "runc"} <= programs.keys()
+
+
+@pytest.mark.parametrize(("subject", "part"), [
+    ("slurmdbd", "account"), ("slurmctld", "containers"), ("munge", "containers"), ("slurm.conf", "containers"),
+    ("AccountingStorageEnforce", "containers"), ("AccountingStorageTRES", "containers"), ("GresTypes", "containers"),
+    ("licence tenure", "containers"), ("reaper", "site"),
+])
+def test_what_a_cluster_lacks_is_told_of_the_part_that_needs_it(subject: str, part: str) -> None:
+    """Not of the site as a whole: an operator sees what cannot be given."""
+    assert wire.part(subject) == part
+
+
+def test_a_lease_changes_in_as_long_as_slurm_takes() -> None:
+    """Several of its commands, each of which may wait for a daemon: what came true in the end is not taken for lost."""
+    assert SlurmSite.short > 5 * slurm.PATIENCE
 
 
 def test_settings_name_the_field_that_is_wrong() -> None:
@@ -88,5 +115,7 @@ def test_settings_name_the_field_that_is_wrong() -> None:
     host = {"address": "login", "host_key": make_key().public}
     with pytest.raises(NeedsHuman, match="slurm: waiting"):
         settings.parse("c1", {**host, "slurm": {"waiting": -1}})
+    with pytest.raises(NeedsHuman, match="slurm: chips: .*gpu"):
+        settings.parse("c1", {**host, "slurm": {"chips": {"a100": "gpu", "v100": "gpu"}}})
     with pytest.raises(NeedsHuman, match="slurm: is missing"):
         connect("c1", host, {})

@@ -62,7 +62,7 @@ def capacity(config: Config) -> dict[str, Any]:
 def check(config: Config) -> list[dict[str, Any]]:
     """Each thing the site needs: green, or what is missing and what to do."""
     return [
-        *(program(name, package) for name, package in PROGRAMS.items()),
+        *(program(name, package) for name, package in programs(config).items()),
         quota(config),
         space(config),
         reaper(config),
@@ -70,10 +70,15 @@ def check(config: Config) -> list[dict[str, Any]]:
         principals(config),
         forwarding(config),
         uids(config),
-        *(image_store(config) if config.podman.imagestore else []),
+        *(image_store(config) if config.podman.imagestore and config.slurm is None else []),
         *(model(name, path) for name, path in sorted(config.models.items())),
         *(finding(*one) for one in cluster(config)),
     ]
+
+
+def programs(config: Config) -> dict[str, str]:
+    """What the host must have: program → Debian's package. Jobs of a cluster need no containers."""
+    return PROGRAMS if config.slurm is not None else {**OF_CONTAINERS, **PROGRAMS}
 
 
 def cluster(config: Config) -> list[tuple[str, bool, str, str]]:
@@ -85,10 +90,8 @@ def cluster(config: Config) -> list[tuple[str, bool, str, str]]:
     return slurm_end.check(config)
 
 
+OF_CONTAINERS = {"podman": "podman", "runc": "runc", "conmon": "conmon"}
 PROGRAMS = {
-    "podman": "podman",
-    "runc": "runc",
-    "conmon": "conmon",
     "bwrap": "bubblewrap",
     "setpriv": "util-linux",
     "btrfs": "btrfs-progs",
