@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from providers.host import prepare, settings, wire
+from providers.host.agent import Agent
 from providers.host.onsite import config, lease, site, slurm, slurm_limits
 from providers.host.onsite.errors import Refused
 from providers.host.onsite.spec import Spec
-from providers.protocol import NeedsHuman
+from providers.protocol import NeedsHuman, Rigid
+from providers.slurm.containers import Containers
 from providers.slurm.site import SlurmSite, connect
+from tests.providers import specs
 from tests.providers.keys import make_key
 from tests.providers.onsite_world import raw
 
@@ -77,8 +80,7 @@ def test_the_cluster_s_section_is_read_strictly(tmp_path: Path) -> None:
     """An unknown key, a name that is none, a relative path."""
     good = {"conf": "/etc/slurm/slurm.conf", "munge": "/run/munge"}
     assert config.parse({**raw(tmp_path), "slurm": good}, tmp_path).slurm is not None
-    bad: list[dict[str, Any]] = [{"nodes": 3}, {"licence": "a b"}, {"conf": "slurm.conf"}, {"chips": {"a": "gpu;"}},
-                                 {"chips": {"a": "gpu", "b": "gpu"}}]
+    bad: list[dict[str, Any]] = [{"nodes": 3}, {"licence": "a b"}, {"conf": "slurm.conf"}, {"chips": {"a": "gpu;"}}]
     for wrong in bad:
         with pytest.raises(ValueError, match="slurm|conf"):
             config.parse({**raw(tmp_path), "slurm": {**good, **wrong}}, tmp_path)
@@ -108,6 +110,16 @@ def test_what_a_cluster_lacks_is_told_of_the_part_that_needs_it(subject: str, pa
 def test_a_lease_changes_in_as_long_as_slurm_takes() -> None:
     """Several of its commands, each of which may wait for a daemon: what came true in the end is not taken for lost."""
     assert SlurmSite.short > 5 * slurm.PATIENCE
+
+
+@pytest.mark.parametrize(("held", "cpu", "named"), [
+    (2, 2000, set()), (2, 1500, set()), (2, 8000, {"cores"}), (8, 2000, {"cores"}), (0, 8000, set()),
+])
+def test_cores_that_are_set_aside_stay_as_many(held: int, cpu: int, named: set[str]) -> None:
+    """Named beforehand, unless none are held: then another reservation may be made."""
+    part = Containers(Agent(lambda: pytest.fail("asks the site"), "c1"), "c1")
+    assert isinstance(part, Rigid)
+    assert part.rigid({"cores": held}, specs.spec(cpu_milli=cpu)) == named
 
 
 def test_settings_name_the_field_that_is_wrong() -> None:

@@ -141,8 +141,6 @@ def slurm(raw: Any) -> Slurm:
     names = [*words.values(), *(text(chips, chip) for chip in chips)]
     if wrong := [name for name in names if not NAME.fullmatch(name)]:
         raise ValueError(f"slurm: not a name: {', '.join(wrong)}")
-    if len(set(chips.values())) < len(chips):
-        raise ValueError("slurm: chips must each be another GRES, as Slurm counts one as one")
     return Slurm(
         folder(raw, "conf"),
         folder(raw, "munge"),
