@@ -113,12 +113,22 @@ def _people(tx: Tx, documents: Documents, offers: set[str]) -> list[tuple[Change
             raise RuleError("bad_document", f"programme {programme.name}: there is no offer {programme.offer!r}: apply "
                                             "it before, or in the same files")
         known = programmes.get(tx, programme.name)
+        if known is not None:
+            _still(tx, known, programme)
         before = _fields(known) if known else None
         plan.append((_change("programme", programme.name, before, _fields(programme)), programme))
     for prices in documents.prices:
         listed = price_lists.get(tx, prices.name)
         plan.append((_change("prices", prices.name, _fields(listed) if listed else None, _fields(prices)), prices))
     return plan
+
+
+def _still(tx: Tx, known: Programme, programme: Programme) -> None:
+    """RuleError when vouchers would become something else than was given."""
+    now, then = ((one.benefit.value, one.resource or "none") for one in (known, programme))
+    if now != then and programmes.given(tx, known.name):
+        raise RuleError("programme_given", f"programme {known.name}: vouchers or draws of it are there, of `benefit` "
+                        f"{now[0]} and `resource` {now[1]}; that stays so: apply {then[0]} under a name of its own")
 
 
 def _fields(written: Programme | Prices) -> dict[str, Any]:

@@ -5,7 +5,7 @@ one entity got; `uses/<entity>` how often it redeemed; `credit/<account>` what i
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -95,9 +95,9 @@ def _contracted(tx: Tx, account: Account) -> bool:
     return (known is not None and known.state is not ContractState.REFUSED and account.state is not State.RECLAIMED)
 
 
-def offer_of(tx: Tx, under: Under) -> Offer:
-    """What an account of this voucher gets, for how long."""
-    return rules.offer_under(under.programme, placement.offer_named(tx, under.programme.offer), under.grant.worth)
+def offer_of(tx: Tx, under: Under, offer: str) -> Offer:
+    """What an account of this voucher, for this offer, gets, for how long."""
+    return rules.offer_under(under.programme, placement.offer_named(tx, offer), under.grant.worth)
 
 
 def take(ctx: Context, tx: Tx, under: Under, sender: Sender, holder: Holder, ref: str, account: str,
@@ -115,7 +115,8 @@ def take(ctx: Context, tx: Tx, under: Under, sender: Sender, holder: Holder, ref
                   Line(f"credit/{account}/{programme.unit}", programme.unit, grant.worth)]
     post(tx, programme, entry, lines, now, "redeemed")
     programmes.used(tx, grant.digest, entity=entity, account=account, entry=entry,
-                    priority=programme.has_priority(holder))
+                    priority=programme.has_priority(holder), claim_within=programme.claim_within,
+                    use_within=programme.use_within)
     journal.write(tx, "programme.granted", account, f"sender:{sender.id}", programme=programme.name,
                   worth=str(grant.worth), unit=programme.unit)
 
@@ -222,13 +223,10 @@ def movable(tx: Tx, account: str, begins_at: datetime, now: datetime) -> None:
         booking.checked(begins_at, now)
 
 
-def clock_to_start(tx: Tx, account: Account) -> tuple[Grant, timedelta] | None:
-    """The grant whose clock the first claim starts, and how long it then runs; None when nothing is to start."""
-    for grant in programmes.granted_to(tx, account.id):
-        programme = programmes.get(tx, grant.programme)
-        if programme is not None and programme.claim_within is not None and grant.clock_started_at is None:
-            return grant, account.offer.duration - programme.claim_within
-    return None
+def clock_to_start(tx: Tx, account: str) -> Grant | None:
+    """The account's grant whose clock the first claim starts; None when nothing is to start."""
+    return next((grant for grant in programmes.granted_to(tx, account)
+                 if grant.claim_within is not None and grant.clock_started_at is None), None)
 
 
 def issue(tx: Tx, sender: str, programme: Programme, codes: list[str], worth: Decimal, valid_from: datetime,

@@ -32,7 +32,7 @@ def extend(ctx: Context, account_id: str, *, to: datetime | None = None, by: tim
     claimed = operate.take(ctx, "extend.claim", account_id)
     with operate.giving_back(ctx, claimed):
         before = claimed.account
-        _movable(before)
+        movable(before)
         assert before.ends_at is not None
         end = _end(ctx, before.ends_at, to, by)
 
@@ -52,7 +52,8 @@ def tell_moved(ctx: Context, tx: Tx, claimed: Claimed, account: Account, by: str
              {**facts(account), "ends_at_before": text(before), "by": by})
 
 
-def _movable(account: Account) -> None:
+def movable(account: Account) -> None:
+    """RuleError (not_usable, being_converted) when the account has no end that could be moved."""
     if account.state not in USABLE or account.ends_at is None:
         raise RuleError("not_usable", f"account {account.id} is {account.state}: only a usable account has an end to"
                                       " move")

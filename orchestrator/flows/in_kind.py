@@ -114,12 +114,12 @@ def _later(ctx: Context, tx: Tx, account: Account) -> datetime | None:
     """The end that its hours are certain to last until, when that is worth moving to; else None."""
     if account.state is not State.ACTIVE or account.ends_at is None or account.starts_at is None:
         return None
-    if account.convert_asked or account.reclaim_asked or entitlement.clock_to_start(tx, account) is not None:
+    if account.convert_asked or account.reclaim_asked or entitlement.clock_to_start(tx, account.id) is not None:
         return None
     found = of(tx, account.id)
-    if found is None or found.programme.use_within is None:
+    if found is None or found.grant.use_within is None:
         return None
     hours = Hours(found.grant.worth, account.offer.accelerators[found.programme.resource], account.starts_at,
-                  account.starts_at + found.programme.use_within)
+                  account.starts_at + found.grant.use_within)
     end, now = hours.lasts_until(_rows(tx, account, found, ctx.clock())), ctx.clock()
     return end if account.ends_at > now and rules.worth_moving(now, account.ends_at, end) else None

@@ -143,7 +143,7 @@ def _decide(ctx: Context, account: Account, outage: Outage) -> Decided | None:
         begun = max([lease[0], *(grant.clock_started_at for grant in grants if grant.clock_started_at)])
         lost = rules.owed(outage.span, (begun, lease[1]), outages.made_good(tx, account.id))
         given = sum(one.seconds for one in outages.credits_of(tx, account.id) if one.outcome in rules.MOVED)
-        on_contract, waits = _on_contract(tx, account), entitlement.clock_to_start(tx, account) is not None
+        on_contract, waits = _on_contract(tx, account), entitlement.clock_to_start(tx, account.id) is not None
         found = [programmes.get(tx, grant.programme) for grant in grants]
     if not lost:
         return None

@@ -127,6 +127,7 @@ def _lock_voucher(tx: Tx, sender: Sender, request: Redeem, digest: str, now: dat
         voucher = vouchers.redeem(tx, digest, now)
         if request.offer is not None and request.offer != voucher.offer:
             raise RuleError("offer_mismatch", f"this voucher is for {voucher.offer!r}, not for {request.offer!r}")
+        # Also where its programme is for another one by now: that is what was given.
         named = voucher.offer
     elif named is None:
         raise RuleError("offer_missing", "the payload names no offer")
@@ -134,10 +135,10 @@ def _lock_voucher(tx: Tx, sender: Sender, request: Redeem, digest: str, now: dat
         told = Voucher(digest, named, VoucherState.ISSUED, request.valid_from or now, request.valid_until or ALWAYS)
         vouchers.take(tx, told, sender.id, now)
     if under is not None:
-        if named != under.programme.offer:
+        if sender.trusts != "codes" and named != under.programme.offer:
             raise RuleError("offer_mismatch", f"programme {under.programme.name} is for {under.programme.offer!r}, not "
                                               f"for {named!r}")
-        return None if under.billed else entitlement.offer_of(tx, under)
+        return None if under.billed else entitlement.offer_of(tx, under, named)
     offer = placement.offer_named(tx, named)
     return offer if request.hours is None or sender.trusts == "codes" else replace(
         offer, duration=_duration(request.hours))

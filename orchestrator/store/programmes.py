@@ -19,12 +19,16 @@ from orchestrator.store.sql import insert_new
 from orchestrator.store.sql import put as put_row
 
 _programmes, _grants = tables.programmes, tables.grants
+_TERMS = ("claim_within", "use_within")
 _GRANT = select(_grants).where(_grants.c.digest == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A voucher's part in a programme. `bound` is the one entrant who may redeem it; the rest is of its redemption."""
+    """A voucher's part in a programme. `bound` is the one entrant who may redeem it; the rest is of its redemption.
+
+    `claim_within` and `use_within` are the programme's own of that moment: what it says later is for later ones.
+    """
 
     digest: str
     programme: str
@@ -35,6 +39,8 @@ class Grant:
     entry: str | None = None
     priority: bool = False
     clock_started_at: datetime | None = None
+    claim_within: timedelta | None = None
+    use_within: timedelta | None = None
 
 
 def put(tx: Tx, programme: Programme) -> None:
@@ -55,7 +61,8 @@ def list_(tx: Tx) -> list[Programme]:
 
 def grant(tx: Tx, grant: Grant) -> bool:
     """A voucher's part in a programme; False when it has one."""
-    return insert_new(tx, _grants, asdict(grant) | {"worth": to_whole(grant.worth)})
+    return insert_new(tx, _grants, asdict(grant) | {
+        "worth": to_whole(grant.worth)} | {name: _seconds(getattr(grant, name)) for name in _TERMS})
 
 
 def granted(tx: Tx, digest: str) -> Grant | None:
@@ -70,10 +77,12 @@ def granted_to(tx: Tx, account: str) -> list[Grant]:
     return [_grant(row) for row in rows]
 
 
-def used(tx: Tx, digest: str, *, entity: str | None, account: str | None, entry: str | None, priority: bool) -> None:
-    """Note who redeemed it and for which account; all None: given back."""
+def used(tx: Tx, digest: str, *, entity: str | None, account: str | None, entry: str | None, priority: bool,
+         claim_within: timedelta | None = None, use_within: timedelta | None = None) -> None:
+    """Note who redeemed it, for which account and by which clock; all None: given back."""
     tx.execute(update(_grants).where(_grants.c.digest == digest).values(
-        entity=entity, account=account, entry=entry, priority=priority, clock_started_at=None))
+        entity=entity, account=account, entry=entry, priority=priority, clock_started_at=None,
+        claim_within=_seconds(claim_within), use_within=_seconds(use_within)))
 
 
 def start_clock(tx: Tx, digest: str, at: datetime) -> None:
@@ -81,8 +90,19 @@ def start_clock(tx: Tx, digest: str, at: datetime) -> None:
     tx.execute(update(_grants).where(_grants.c.digest == digest).values(clock_started_at=at))
 
 
+def given(tx: Tx, name: str) -> bool:
+    """Whether there is a voucher of the programme, or a draw of some."""
+    return any(tx.execute(select(table.c.programme).where(table.c.programme == name).limit(1)).first() is not None
+               for table in (_grants, tables.draws))
+
+
 def _grant(row: Row[Any]) -> Grant:
-    return Grant(**dict(row._mapping) | {"worth": from_whole(row.worth)})
+    spans = {name: None if row._mapping[name] is None else _span(row._mapping[name]) for name in _TERMS}
+    return Grant(**dict(row._mapping) | {"worth": from_whole(row.worth)} | spans)
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else int(span.total_seconds())
 
 
 def from_json(plain: Mapping[str, Any]) -> Programme:

@@ -48,7 +48,7 @@ def used_in_part(stage: Stage) -> str:
     credit = f"credit/{id}/{CHIP}-hours"
     with stage.ctx.store.write() as tx:
         programmes.put(tx, Programme("p", Benefit.IN_KIND, "p", "p", resource=CHIP, use_within=timedelta(days=9)))
-        programmes.grant(tx, Grant("digest", "p", Decimal(WORTH), account=id))
+        programmes.grant(tx, Grant("digest", "p", Decimal(WORTH), account=id, use_within=timedelta(days=9)))
         ledger.post(tx, "redeem/r", [Line("given/p", f"{CHIP}-hours", Decimal(-WORTH)),
                                      Line(credit, f"{CHIP}-hours", Decimal(WORTH))], stage.now(), "p: redeemed")
     in_use(stage, id, 1)

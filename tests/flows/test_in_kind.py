@@ -170,6 +170,17 @@ def test_what_a_contract_uses_is_not_the_vouchers(town: Town) -> None:
     assert (town.account(account).state, left(town, account)) == (State.CONTRACTED, Decimal(92))
 
 
+def test_hours_last_as_long_as_was_said_when_they_were_redeemed(town: Town) -> None:
+    """Their programme gives others one day, or none: these have thirty."""
+    account = usable(town)
+    for within in (DAY, None):
+        apply(town, programme("guizhou-in-kind", use_within=within))
+        hour_passes(town, 24)
+    ends = town.account(account).ends_at
+    assert ends is not None
+    assert ends > START + 60 * HOUR
+
+
 def test_only_vouchers_in_kind_are_counted(town: Town) -> None:
     """A trial has no such credit."""
     account = town.active()

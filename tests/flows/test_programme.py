@@ -3,18 +3,22 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from orchestrator.flows import apply as documents
 from orchestrator.flows.claim import claim
+from orchestrator.flows.documents import Documents
+from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import HolderKind
 from orchestrator.lifecycle.periods import Period
-from orchestrator.lifecycle.programme import Limit, Programme, Where
+from orchestrator.lifecycle.programme import Benefit, Limit, Programme, Where
 from orchestrator.store import senders
 from orchestrator.store.senders import Sender
 from tests.flows.scheme import FIRM, apply, at_once, balance, checked, code, programme, redeem
-from tests.flows.town import START, Town, public_key
+from tests.flows.town import LARGER, START, Town, public_key
 
 HOUR = timedelta(hours=1)
 OTHER = replace(FIRM, id="f-2", entity="911101085923662400")
@@ -275,3 +279,75 @@ def test_a_thousand_redemptions_at_once_never_overdraw(town: Town, limits: dict[
     apply(town, of)
     came = at_once(town, of, "24", 1000)
     assert (came, len(town.all()), checked(town)) == ({"given": 40, refused: 960}, 40, [])
+
+
+def to_claim(town: Town, within: timedelta | None = 48 * HOUR) -> tuple[Programme, str]:
+    """A voucher of 24 h whose clock the first claim starts, and its usable account."""
+    of = programme("nanjing-trial", claim_within=within)
+    apply(town, of)
+    account = redeem(town, of, "24").account
+    town.work()
+    return of, account
+
+
+@pytest.mark.parametrize("later", [None, HOUR, 24 * HOUR, 7 * 24 * HOUR])
+def test_a_clock_runs_as_it_did_when_the_voucher_was_redeemed(town: Town, later: timedelta | None) -> None:
+    """Its programme is changed to another time, or to none: 24 h from the claim, as was given."""
+    of, account = to_claim(town)
+    apply(town, replace(of, claim_within=later))
+    town.advance(HOUR)
+    assert claim(town.ctx, account, public_key()).expires == START + 25 * HOUR == town.account(account).ends_at
+
+
+def test_an_account_whose_clock_runs_is_not_given_another(town: Town) -> None:
+    """Its programme starts clocks at the first claim from now on: this one began when it was ready."""
+    of, account = to_claim(town, None)
+    apply(town, replace(of, claim_within=48 * HOUR))
+    town.advance(HOUR)
+    assert claim(town.ctx, account, public_key()).expires == START + 24 * HOUR
+
+
+def test_what_an_operator_adds_before_the_first_claim_stays(town: Town) -> None:
+    """24 h and 12 h more are 36 h from the claim."""
+    _, account = to_claim(town)
+    extend(town.ctx, account, by=12 * HOUR, actor="test")
+    town.advance(24 * HOUR)
+    key = public_key()
+    assert claim(town.ctx, account, key).expires == START + 60 * HOUR
+    town.advance(HOUR)
+    assert claim(town.ctx, account, key).expires == START + 60 * HOUR == town.account(account).ends_at
+
+
+def test_an_end_that_was_moved_before_the_first_claim_is_never_passed(town: Town) -> None:
+    """Ended earlier by an operator, in 10 h: claimed after one hour or after nine, that is its end."""
+    _, account = to_claim(town)
+    extend(town.ctx, account, to=START + 10 * HOUR, actor="test")
+    town.advance(9 * HOUR)
+    assert claim(town.ctx, account, public_key()).expires == START + 10 * HOUR
+
+
+GIVEN = [("nanjing-trial", {"benefit": Benefit.CASH, "offer": ""}), ("guizhou-in-kind", {"resource": "mlu"}),
+         ("wuxi-cash", {"benefit": Benefit.SUBSIDY, "share": Decimal("0.3")})]
+
+
+@pytest.mark.parametrize(("name", "other"), GIVEN)
+def test_what_a_voucher_gives_stays(town: Town, name: str, other: dict[str, Any]) -> None:
+    """Hours do not become yuan, nor hours of another chip, while one is out; of no voucher, they may."""
+    of = programme(name)
+    apply(town, of)
+    changed = Documents((), (), (replace(of, **other),), ())
+    assert [change.action for change in documents.apply(town.ctx, changed, dry_run=True)] == ["change"]
+    code(town, of, "24")
+    with pytest.raises(RuleError, match=f"programme {name}: vouchers or draws of it are there.*a name of its own"):
+        documents.apply(town.ctx, changed, dry_run=False)
+    assert [change.action for change in documents.apply(town.ctx, Documents((), (), (replace(of, grace=HOUR),), ()),
+                                                        dry_run=False)] == ["change"]
+
+
+def test_a_voucher_is_for_the_offer_that_it_was_issued_for(town: Town) -> None:
+    """Its programme is for a larger one by now: it is still good."""
+    of = programme("nanjing-trial")
+    apply(town, of)
+    issued = code(town, of, "24")
+    apply(town, replace(of, offer=LARGER.name))
+    assert town.account(town.redeem(issued, holder=FIRM).account).offer.name == town.offer.name

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,10 +15,12 @@ from alembic.script import ScriptDirectory
 
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Terms
+from orchestrator.lifecycle.programme import Benefit, Programme
 from orchestrator.store import (
     accounts,
     certificates,
     contracts,
+    draws,
     journal,
     ledger,
     outbox,
@@ -30,6 +33,7 @@ from orchestrator.store import (
 from orchestrator.store.engine import Store
 from orchestrator.store.instant import Instant
 from orchestrator.store.migrate import config
+from orchestrator.store.plain import as_plain
 from orchestrator.store.seal import Keyring
 from tests.store import postgres
 from tests.store.conftest import BACKENDS
@@ -141,3 +145,30 @@ def test_proof_is_kept(upgraded: Store) -> None:
         assert certificates.get(tx, gone.id) is not None
         assert [row.action for row in journal.list_(tx, subject=gone.id)] == [
             "account.converted", "account.usable"]
+
+
+def test_a_clock_that_a_claim_starts_runs_as_before(empty: str, keyring: Keyring) -> None:
+    """0009 looked it up in the programme: redeemed vouchers keep what it says now, those not redeemed get it later. Of
+    a draw that nobody passed on, nothing is passed on by itself."""
+    store, at = Store(empty, keyring), datetime(2026, 3, 1, tzinfo=UTC)
+    engine = sa.create_engine(store.url)
+    with engine.begin() as connection:
+        command.upgrade(config(connection), "0009")
+        old = Programme("week", Benefit.TRIAL, "周", "week", offer="trial", claim_within=timedelta(days=2))
+        connection.execute(tables.programmes.insert().values(name="week", programme=as_plain(asdict(old))))
+        for digest, account in (("redeemed", "a234567abc"), ("issued", None)):
+            connection.execute(sa.text("INSERT INTO grants (digest, programme, worth, account, priority) VALUES "
+                                       "(:digest, 'week', 24000000, :account, false)"),
+                               {"digest": digest, "account": account})
+        connection.execute(tables.senders.insert().values(id="s-1", name="portal", trusts="codes", secret=b"",
+                                                          added_at=at))
+        for name, state, claim_by in (("past", "drawn", at), ("open", "open", None)):
+            connection.execute(tables.draws.insert().values(name=name, programme="week", sender="s-1", closes_at=at,
+                                                            prizes=["24"], state=state, claim_by=claim_by))
+    engine.dispose()
+    store.migrate()
+    with store.read() as tx:
+        found = {digest: programmes.granted(tx, digest) for digest in ("redeemed", "issued")}
+        assert [one and one.claim_within for one in found.values()] == [timedelta(days=2), None]
+        assert {one.name: one.state for one in draws.list_(tx)} == {"past": "over", "open": "open"}
+    store.close()

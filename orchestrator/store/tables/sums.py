@@ -22,6 +22,8 @@ grants = Table(
     Column("entry", String),
     Column("priority", Boolean, nullable=False),
     Column("clock_started_at", Instant),
+    Column("claim_within", BigInteger),
+    Column("use_within", BigInteger),
     Index("ix_grants_account", "account"),
     Index("ix_grants_bound", "bound"),
 )
