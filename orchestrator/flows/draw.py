@@ -1,5 +1,6 @@
 """The weekly draw: opened, entered, committed, run, and what nobody claimed passed on to those who wait."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.flows import entitlement
+from orchestrator.flows.callbacks import text
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit
+from orchestrator.flows.trouble import tried
 from orchestrator.lifecycle import draw as lots
 from orchestrator.lifecycle import programme as rules
 from orchestrator.lifecycle.draw import Entrant
@@ -16,10 +19,12 @@ from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.programme import Programme
 from orchestrator.lifecycle.voucher import VoucherState
-from orchestrator.store import accounts, draws, holders, journal, ledger, vouchers
+from orchestrator.store import accounts, draws, holders, journal, ledger, outbox, vouchers
 from orchestrator.store.draws import DrawRow, EntryRow
 from orchestrator.store.engine import Tx
 from orchestrator.store.seal import Keyring
+
+log = logging.getLogger(__name__)
 
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -110,7 +115,7 @@ def _run(ctx: Context, tx: Tx, name: str, value: str, actor: str, why: str) -> d
     if draw.published is None:
         raise RuleError("draw_not_committed", f"draw {name}: its list is not committed yet; publish that first, then "
                                               "take a public value that nobody could know before")
-    if draw.state == "drawn":
+    if draw.claim_by is not None:
         if draw.published["value"] != value:
             raise RuleError("draw_done", f"draw {name} was drawn with the value {draw.published['value']!r}")
         return draw.published
@@ -132,9 +137,24 @@ def _award(ctx: Context, tx: Tx, draw: DrawRow, programme: Programme, entrant: s
 
 
 def pass_on(ctx: Context, name: str, actor: str, why: str = "") -> list[Won]:
-    """Give what was not redeemed in time to those who wait, in their order. RuleError: draw_unknown, draw_not_run,
-    claims_open."""
+    """Give what was not redeemed in time to those who wait, in their order, and tell the sender that there are new
+    winners. RuleError: draw_unknown, draw_not_run, claims_open."""
     return commit("draw.pass", ctx.store, lambda tx: _pass_on(ctx, tx, name, actor, why))
+
+
+def pass_all_on(ctx: Context) -> None:
+    """Of every draw whose claim time is over. What another worker has passed on is not passed on again."""
+    with ctx.store.read() as tx:
+        due = draws.unclaimed(tx, ctx.clock())
+    for name in due:
+        tried("draw", _pass_due, ctx, name)
+
+
+def _pass_due(ctx: Context, name: str) -> None:
+    try:
+        pass_on(ctx, name, f"worker:{ctx.worker}", "its claim time is over")
+    except RuleError as refused:
+        log.info("draw %s: %s", name, refused)
 
 
 def _pass_on(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]:
@@ -156,6 +176,10 @@ def _pass_on(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]
         passed.append(Won(entrant, entry.prize, code_of(ctx.keyring, name, entrant)))
     if passed:
         draws.save(tx, name, "drawn", draw.published, claim_by)
+        outbox.put(tx, draw.sender, "draw.passed_on", "-", {"draw": name, "programme": draw.programme, "vouchers":
+                                                            len(passed), "claim_by": text(claim_by)}, now)
+    else:
+        draws.save(tx, name, "over", draw.published, draw.claim_by)
     journal.write(tx, "draw.passed_on", name, actor, why, vouchers=len(passed))
     return passed
 
@@ -175,12 +199,17 @@ def _waiting(published: Mapping[str, Any], entries: Sequence[EntryRow]) -> list[
     return [entrant for entrant in published["waiting"] if entrant not in had]
 
 
-def winners(ctx: Context, name: str) -> list[Won]:
+def winners(ctx: Context, name: str, actor: str, why: str = "") -> list[Won]:
     """Who has what now, with the codes: for whoever sends them to their winners. RuleError `draw_unknown`."""
-    with ctx.store.read() as tx:
-        _known(tx, name)
-        return [Won(entry.entrant, entry.prize, code_of(ctx.keyring, name, entry.entrant))
-                for entry in draws.entries(tx, name) if entry.prize is not None]
+    return commit("draw.show", ctx.store, lambda tx: _winners(ctx, tx, name, actor, why))
+
+
+def _winners(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]:
+    _known(tx, name)
+    found = [Won(entry.entrant, entry.prize, code_of(ctx.keyring, name, entry.entrant))
+             for entry in draws.entries(tx, name) if entry.prize is not None]
+    journal.write(tx, "draw.codes_shown", name, actor, why, vouchers=len(found))
+    return found
 
 
 def code_of(keyring: Keyring, draw: str, entrant: str) -> str:

@@ -1,10 +1,11 @@
-"""What a worker does beside the sweep: seal the journal, mark vouchers that ran out of time, forget
-sessions that are over and messages that were sent or given up long ago."""
+"""What a worker does beside the sweep: seal the journal, mark vouchers that ran out of time, pass on what winners of
+draws did not redeem, forget sessions that are over and messages that were sent or given up long ago."""
 
 import logging
 import threading
 from datetime import timedelta
 
+from orchestrator.flows import draw
 from orchestrator.flows.context import Context
 from orchestrator.flows.effects import commit, effect
 from orchestrator.store import journal, outbox, sessions, vouchers
@@ -14,7 +15,7 @@ from orchestrator.store.errors import StoreError
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=1)
-EXPIRE_EVERY = 60
+MINUTE = 60
 """In rounds."""
 MESSAGES_KEPT = timedelta(days=90)
 MOST_FORGOTTEN = 500
@@ -29,8 +30,9 @@ def run(ctx: Context, stop: threading.Event) -> None:
             checkpoint = ctx.settings.checkpoint(ctx.home)
             while effect("keep.seal", journal.seal, ctx.store, checkpoint) and not stop.is_set():
                 continue
-            if rounds % EXPIRE_EVERY == 0:
+            if rounds % MINUTE == 0:
                 commit("keep.expire", ctx.store, lambda tx: _expire(ctx, tx))
+                draw.pass_all_on(ctx)
         except (StoreError, OSError) as error:
             log.error("housekeeping: %s", error)
         rounds += 1

@@ -68,8 +68,10 @@ def verify(published: object, committed: str | None = None) -> list[str]:
         return [f"this is no draw of format {FORMAT}"]
     try:
         names = [one["entrant"] for one in published["entrants"]]
+        if not all(isinstance(name, str) for name in names):
+            return ["the file cannot be read as a draw: an entrant's id is not text"]
         again = result(published, published["value"])
-    except (KeyError, TypeError, AttributeError, RuleError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RuleError) as error:
         return [f"the file cannot be read as a draw: {error}"]
     found = [f"{name} is not what the list and the value give" for name in ("commitment", "winners", "waiting")
              if published.get(name) != again[name]]

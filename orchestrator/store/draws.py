@@ -17,7 +17,7 @@ _draws, _entries = tables.draws, tables.draw_entries
 
 @dataclass(frozen=True, slots=True)
 class DrawRow:
-    """`state`: open, committed (the list is fixed), drawn."""
+    """`state`: open, committed (the list is fixed), drawn, over (what was not redeemed is passed on no more)."""
 
     name: str
     programme: str
@@ -59,6 +59,12 @@ def get(tx: Tx, name: str, *, lock: bool = False) -> DrawRow | None:
 def list_(tx: Tx) -> list[DrawRow]:
     """All draws, the one that closes last first."""
     return [_draw(row) for row in tx.execute(select(_draws).order_by(_draws.c.closes_at.desc(), _draws.c.name))]
+
+
+def unclaimed(tx: Tx, now: datetime) -> list[str]:
+    """Names of those drawn whose winners have had their time, the first first."""
+    return list(tx.execute(select(_draws.c.name).where(_draws.c.state == "drawn", _draws.c.claim_by <= now)
+                           .order_by(_draws.c.claim_by, _draws.c.name)).scalars())
 
 
 def save(tx: Tx, name: str, state: str, published: dict[str, Any], claim_by: datetime | None = None) -> None:

@@ -49,7 +49,7 @@ Words = Callable[[Ready], tuple[str, ...]]
 READS = {
     "doctor", "top", "site list", "site check", "sender list", "voucher list", "account list", "token list",
     "session list", "journal verify", "journal list", "certificate verify", "certificate show", "programme list",
-    "programme show", "programme check", "draw list", "draw verify", "draw winners", "contract list",
+    "programme show", "programme check", "draw list", "draw verify", "contract list",
     "contract document", "subsidy export", "bill preview", "bill list", "booking list", "booking calendar",
     "mail test", "outage list", "outbox list", "usage show", "usage export"}
 RUNS = {"serve", "worker", "outbox send", "journal seal", "usage read"}
@@ -104,6 +104,7 @@ CHANGES: dict[str, tuple[Words, str]] = {
                                  "portal"), "draw.opened"),
     "draw enter": (lambda ready: ("open", *HOLDER), "draw.entered"),
     "draw run": (lambda ready: ("closed", "--value", "SSE 3412.07"), "draw.run"),
+    "draw winners": (lambda ready: ("drawn",), "draw.codes_shown"),
     "draw next": (lambda ready: ("drawn",), "draw.passed_on"),
     "contract draft": (lambda ready: (ready.account, "--class", "A", "--until", "+48h"), "contract.drafted"),
     "contract record": (lambda ready: (ready.contract, "--document", ready.paper), "contract.signed"),
@@ -278,7 +279,7 @@ def test_what_only_reads_changes_nothing(ready: Ready) -> None:
     """Not a byte of the database, whichever command it is and whatever it says."""
     result = ready.home.write("result.json", ready.home("draw", "run", "drawn", "--value", "SSE 3412.07", "--json").out)
     named = {"account list": (), "certificate verify": (ready.account,), "certificate show": (ready.account,),
-             "programme show": ("week",), "draw verify": (result,), "draw winners": ("drawn",),
+             "programme show": ("week",), "draw verify": (result,),
              "bill preview": (ready.account, "--month", "2026-01"),
              "mail test": ("you@example.edu.cn",), "usage show": (ready.account,),
              "usage export": ("--month", "2026-01"),

@@ -1,5 +1,6 @@
 """The weekly draw: who may enter and when, what is committed, who gets the vouchers that nobody claimed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from orchestrator.flows import draw
 from orchestrator.lifecycle.draw import verify
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind
+from orchestrator.store import draws, journal, outbox
 from orchestrator.store.draws import DrawRow
 from tests.flows.scheme import apply, checked, programme
 from tests.flows.town import START, Town
@@ -121,7 +123,7 @@ def test_what_is_published_verifies_and_names_nobody(town: Town) -> None:
 def test_a_winner_redeems_and_nobody_else_can(town: Town) -> None:
     """The code opens an account of the prize's hours, for its winner alone."""
     drawn(town, 96, entrants=3)
-    won = draw.winners(town.ctx, "w10")[0]
+    won = draw.winners(town.ctx, "w10", "test")[0]
     other = next(holder(nth) for nth in range(3) if holder(nth) != whose(won.entrant, town))
     assert code(lambda: town.redeem(won.code, holder=other)) == "not_the_winner"
     account = town.redeem(won.code, holder=whose(won.entrant, town)).account
@@ -133,7 +135,7 @@ def test_a_winner_redeems_and_nobody_else_can(town: Town) -> None:
 def test_what_nobody_claimed_goes_to_the_waiting_list(town: Town) -> None:
     """In the published order, the higher prize first; what was claimed stays where it is; the old codes are dead."""
     waiting = drawn(town, 96, 48, 24, entrants=6)["waiting"]
-    first = draw.winners(town.ctx, "w10")
+    first = draw.winners(town.ctx, "w10", "test")
     claimed = next(won for won in first if won.prize == 48)
     town.redeem(claimed.code, holder=whose(claimed.entrant, town))
     assert code(draw.pass_on, town.ctx, "w10", "test") == "claims_open"
@@ -151,3 +153,79 @@ def test_nothing_is_passed_on_when_nobody_waits(town: Town) -> None:
     drawn(town, 96, entrants=1)
     town.advance(8 * DAY)
     assert draw.pass_on(town.ctx, "w10", "test") == []
+
+
+def rows(town: Town) -> list[tuple[str, str, object]]:
+    """Who passed on how many, oldest first."""
+    with town.store.read() as tx:
+        return [(row.action, row.actor, row.facts["vouchers"]) for row in reversed(journal.list_(tx, subject="w10"))
+                if row.action == "draw.passed_on"]
+
+
+def state(town: Town) -> str:
+    with town.store.read() as tx:
+        return draws.list_(tx)[0].state
+
+
+def test_a_worker_passes_on_when_the_claim_time_is_over(town: Town) -> None:
+    """Not a second before; to those who wait, in their order, until nobody does. The sender is told that there are new
+    winners, and that is all that is told."""
+    waiting = drawn(town, 96, 48, entrants=5)["waiting"]
+    assert isinstance(waiting, list)
+    town.advance(7 * DAY - timedelta(seconds=1))
+    draw.pass_all_on(town.ctx)
+    assert rows(town) == []
+    town.advance(timedelta(seconds=1))
+    for _ in range(2):
+        draw.pass_all_on(town.ctx)
+    assert [one.entrant for one in draw.winners(town.ctx, "w10", "test")] == sorted(waiting[:2])
+    with town.store.read() as tx:
+        [told] = outbox.find(tx, outbox.Filter(type="draw.passed_on"))
+    assert told.data == {"draw": "w10", "programme": "nanjing-trial", "vouchers": 2,
+                         "claim_by": (CLOSES + 14 * DAY).isoformat()}
+    for _ in range(4):
+        town.advance(7 * DAY)
+        draw.pass_all_on(town.ctx)
+    assert rows(town) == [("draw.passed_on", "worker:w1", count) for count in (2, 1, 0)]
+    assert (state(town), draw.pass_on(town.ctx, "w10", "test")) == ("over", [])
+
+
+def test_many_workers_pass_on_once(town: Town) -> None:
+    """Eight at the same instant: two vouchers, two new winners."""
+    drawn(town, 96, 48, entrants=9)
+    town.advance(7 * DAY)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda nth: draw.pass_all_on(town.worker(f"w{nth}")), range(8)))
+    assert [(action, count) for action, _, count in rows(town)] == [("draw.passed_on", 2)]
+    assert len(draw.winners(town.ctx, "w10", "test")) == 2
+
+
+def test_a_draw_whose_vouchers_were_all_redeemed_is_over(town: Town) -> None:
+    """And stays as it was drawn: the same value is the same answer."""
+    first = drawn(town, 96, entrants=2)
+    [won] = draw.winners(town.ctx, "w10", "test")
+    town.redeem(won.code, holder=whose(won.entrant, town))
+    town.advance(7 * DAY)
+    draw.pass_all_on(town.ctx)
+    assert (state(town), draw.run(town.ctx, "w10", "3412.07", "test")) == ("over", first)
+
+
+def test_a_draw_that_cannot_be_passed_on_holds_up_no_other(town: Town) -> None:
+    """Its programme is gone: the refusal is logged, and the other draw's vouchers go on."""
+    drawn(town, 96, entrants=2)
+    with town.store.write() as tx:
+        draws.add(tx, DrawRow("w09", "gone", town.sender.id, CLOSES, (Decimal(96),)))
+        draws.save(tx, "w09", "drawn", {"waiting": 3}, CLOSES)
+    town.advance(7 * DAY)
+    draw.pass_all_on(town.ctx)
+    assert [count for _, _, count in rows(town)] == [1]
+
+
+def test_who_looked_at_codes_stands_in_the_journal(town: Town) -> None:
+    """They are as good as money: how many were shown, to whom and why."""
+    drawn(town, 96, 48, entrants=5)
+    draw.winners(town.ctx, "w10", "cli:auditor", "asked for")
+    with town.store.read() as tx:
+        row = journal.list_(tx, subject="w10")[0]
+    assert (row.action, row.actor, row.why, row.facts) == ("draw.codes_shown", "cli:auditor", "asked for",
+                                                           {"vouchers": 2})

@@ -56,7 +56,9 @@ def test_a_published_result_verifies() -> None:
 @pytest.mark.parametrize("change", [
     {"value": "3412.08"}, {"winners": []}, {"waiting": ["e-1"]}, {"commitment": "00"}, {"prizes": ["96"]},
     {"entrants": LIST["entrants"][1:]}, {"entrants": LIST["entrants"] * 2}, {"format": "other"}, {"entrants": 3},
-    {"value": "two\nlines"}, {"value": 7}])
+    {"value": "two\nlines"}, {"value": 7}, {"entrants": [{"entrant": ["e-1"], "priority": False}]},
+    {"entrants": [{"entrant": "\ud800", "priority": False}]}, {"entrants": ["e-1"]}, {"prizes": None},
+    {"draw": "\udfff"}])
 def test_a_changed_result_does_not_verify(change: dict[str, Any]) -> None:
     """Whatever was touched."""
     assert draw.verify(result() | change)

@@ -54,9 +54,10 @@ def _prizes(written: str) -> list[Decimal]:
     from orchestrator.lifecycle.money import yuan
 
     count, cross, worth = written.partition("x")
-    if not cross or not count.isdecimal() or not 0 < int(count[:7]) <= MOST:
-        raise CommandError(f"--vouchers {written}: write COUNTxWORTH, such as 60x24", USAGE)
-    return [yuan(worth)] * int(count)
+    many = int(count) if count.isdecimal() and len(count) <= len(str(MOST)) else 0
+    if not cross or not 0 < many <= MOST:
+        raise CommandError(f"--vouchers {written}: write COUNTxWORTH, such as 60x24, of at most {MOST}", USAGE)
+    return [yuan(worth)] * many
 
 
 @app.command(epilog="Example: tenure draw enter 2027-w10 --holder-id lab-7 --holder-name 某大学 --kind university "
@@ -129,7 +130,7 @@ def verify(
 
     try:
         published = jsonlib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"{file}: cannot be read as JSON: {error}") from error
     problems = lots.verify(published, commitment)
     output.answer(json, {"ok": not problems, "problems": problems}, *(problems or [f"{file}: as computed again"]))
@@ -138,19 +139,19 @@ def verify(
 
 
 @app.command(epilog="Example: tenure draw winners 2027-w10 --json > winners.json")
-def winners(name: Name, json: Json = False) -> None:
-    """Who has won what, with the codes: secrets of their winners."""
+def winners(name: Name, why: Why = "", json: Json = False) -> None:
+    """Who has won what, with the codes: secrets of their winners. Who looked stands in the journal."""
     from orchestrator.flows import draw as flow
 
     with opened() as ctx:
-        found = flow.winners(ctx, name)
+        found = flow.winners(ctx, name, actor(), why)
     output.rows(json, [{"entrant": one.entrant, "prize": str(one.prize), "code": one.code} for one in found],
                 ["entrant", "prize", "code"], f"draw {name}: nobody has won yet")
 
 
 @app.command("next", epilog="Example: tenure draw next 2027-w10")
 def next_(name: Name, why: Why = "", json: Json = False) -> None:
-    """Pass on what its winners did not redeem in time, to those who wait."""
+    """Pass on what its winners did not redeem in time, to those who wait. A worker does so by itself."""
     from orchestrator.flows import draw as flow
 
     with opened() as ctx:
@@ -161,7 +162,8 @@ def next_(name: Name, why: Why = "", json: Json = False) -> None:
 
 @app.command("list", epilog="Example: tenure draw list")
 def list_(json: Json = False) -> None:
-    """All draws."""
+    """All draws. Of one that is drawn, winners may redeem until `claim_by`; then what is left is passed on. One that is
+    over has nothing to pass on any more."""
     from orchestrator.store import draws
 
     with opened() as ctx, ctx.store.read() as tx:
