@@ -10,6 +10,7 @@ from orchestrator.lifecycle.errors import RuleError
 
 ZONE = "Asia/Shanghai"
 _CHINA = timezone(timedelta(hours=8), ZONE)
+_BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 _UTC = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z\b|\+00:00)")
 _FORM = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?\s?(Z|[+-]\d\d:?\d\d)?)?")
 
@@ -35,13 +36,22 @@ def parse(text: str, now: datetime, where: tzinfo | None = None) -> datetime:
     """An instant in UTC. `where` is the zone of civil times, else Asia/Shanghai.
 
     `2027-01-31T18:00:00+08:00`, `2027-01-31 18:00` (civil), `2027-01-31` (its first moment), `+24h` (from now),
-    `now`. Raises RuleError `bad_time`.
+    `now`. Between 1970 and 2999, so that what is added to it or taken from it is an instant, too. Raises RuleError
+    `bad_time`.
     """
     text = text.strip()
     if text == "now":
         return now
-    if text.startswith("+"):
-        return now + span(text[1:])
+    try:
+        at = now + span(text[1:]) if text.startswith("+") else _instant(text, where)
+    except OverflowError:
+        at = _END
+    if not _BEGINNING <= at < _END:
+        raise RuleError("bad_time", f"time {text!r} is not one between {_BEGINNING.year} and {_END.year - 1}")
+    return at
+
+
+def _instant(text: str, where: tzinfo | None) -> datetime:
     if not _FORM.fullmatch(text):
         raise RuleError("bad_time", f"time {text!r} is not one: write 2027-01-31T18:00:00+08:00, "
                                     f"'2027-01-31 18:00' ({ZONE}) or +24h")
@@ -50,7 +60,7 @@ def parse(text: str, now: datetime, where: tzinfo | None = None) -> datetime:
         if at.tzinfo is None:
             at = at.replace(tzinfo=where or zone())
         return at.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise RuleError("bad_time", f"time {text!r}: {error}") from error
 
 
@@ -72,7 +82,15 @@ def show(at: datetime | None, where: tzinfo | None = None) -> str:
 
 def civil(text: str, where: tzinfo | None = None) -> str:
     """The text with each instant in UTC, as errors and the journal write them, as `show` writes it."""
-    return _UTC.sub(lambda found: show(datetime.fromisoformat(found[0]), where), text)
+
+    def shown(found: re.Match[str]) -> str:
+        try:
+            return show(datetime.fromisoformat(found[0]), where)
+        except (ValueError, OverflowError):
+            # What somebody wrote, and is told of.
+            return found[0]
+
+    return _UTC.sub(shown, text)
 
 
 def show_span(length: timedelta) -> str:

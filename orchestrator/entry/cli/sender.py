@@ -9,7 +9,6 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
 from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
-from orchestrator.lifecycle import times
 
 app = typer.Typer(help="Senders: platforms that send signed redemptions.")
 
@@ -46,11 +45,11 @@ def rotate(name: Name, overlap: Annotated[str, typer.Option(help="How long the o
     """Make a new secret and print it, once; the old one goes on for the overlap."""
     from orchestrator.store import journal, senders
 
-    span = times.span(overlap)
     with opened() as ctx, ctx.store.write() as tx:
+        now = ctx.clock()
+        until = output.when(f"+{overlap}", now)
         sender = sender_named(tx, name)
-        until = ctx.clock() + span
-        secret = senders.rotate(tx, sender.id, ctx.clock(), span)
+        secret = senders.rotate(tx, sender.id, now, until - now)
         journal.write(tx, "sender.rotated", sender.id, actor(), why, overlap_until=until)
     output.secret(json, {"id": sender.id, "name": name, "secret": secret, "previous_valid_until": until}, secret,
                   f"the secret before stays valid until {output.shown(until)}")

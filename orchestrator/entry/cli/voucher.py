@@ -10,7 +10,6 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
 from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why, Yes
-from orchestrator.lifecycle import times
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -158,7 +157,7 @@ def _validity(put: Put, now: datetime) -> tuple[datetime, datetime]:
     start = output.when(put.valid_from, now)
     if (put.until is None) == (put.valid_for is None):
         raise CommandError("say either --until when or --valid-for how long", USAGE)
-    end = output.when(put.until, now) if put.until else start + times.span(put.valid_for or "")
+    end = output.when(put.until, now) if put.until else output.when(f"+{put.valid_for}", start)
     if end <= max(start, now):
         raise CommandError(f"{output.shown(end)} is not after --from, or already past", USAGE)
     return start, end
