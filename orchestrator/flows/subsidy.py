@@ -39,8 +39,8 @@ class Payment:
 def decide(ctx: Context, name: str, holder: Holder, payment: Payment, actor: str, why: str = "") -> Subsidy:
     """The subsidy on a payment; the same payment again is the same answer.
 
-    RuleError: programme_unknown, not_a_subsidy, not_paid_yet, payment_differs, receipt_used, entity_missing, each rule
-    of the programme, cap_reached, pool_empty.
+    RuleError: programme_unknown, not_a_subsidy, nothing_paid, not_paid_yet, payment_differs, receipt_used,
+    entity_missing, each rule of the programme, cap_reached, pool_empty.
     """
     return commit("subsidy.decide", ctx.store, lambda tx: _decide(ctx, tx, name, holder, payment, actor, why))
 
@@ -73,6 +73,9 @@ def _decide(ctx: Context, tx: Tx, name: str, holder: Holder, payment: Payment, a
 def _checked(programme: Programme, holder: Holder, payment: Payment, now: datetime) -> None:
     if programme.benefit is not Benefit.SUBSIDY:
         raise RuleError("not_a_subsidy", f"programme {programme.name} gives {programme.benefit}, no subsidy")
+    if payment.paid <= 0:
+        raise RuleError("nothing_paid", f"payment {payment.reference}: {money.show(payment.paid)} paid; a subsidy is a "
+                                        "share of what was actually paid")
     if payment.paid_at > now:
         raise RuleError("not_paid_yet", f"payment {payment.reference} would be made at {payment.paid_at.isoformat()}: "
                                         "only what was actually paid counts")
@@ -83,10 +86,15 @@ def _checked(programme: Programme, holder: Holder, payment: Payment, now: dateti
 
 
 def _same(known: Subsidy, programme: Programme, entity: str, payment: Payment) -> Subsidy:
-    if (known.programme, known.entity, known.paid, known.evidence["receipt_sha256"]) != (
-            programme.name, entity, payment.paid, payment.receipt_sha256):
+    evidence = ("contract", "contract_sha256", "receipt_sha256")
+    before = {"programme": known.programme, "entity": known.entity, "paid": known.paid, "paid_at": known.at,
+              **{name: known.evidence[name] for name in evidence}}
+    now = {"programme": programme.name, "entity": entity, "paid": payment.paid, "paid_at": payment.paid_at,
+           **{name: getattr(payment, name) for name in evidence}}
+    if other := [name for name, value in now.items() if value != before[name]]:
         raise RuleError("payment_differs", f"payment {payment.reference} was decided on in programme "
-                        f"{known.programme} with {money.show(known.paid)} paid: nothing is subsidised twice")
+                        f"{known.programme} with {money.show(known.paid)} paid, and with another {', '.join(other)}: "
+                        "nothing is subsidised twice")
     return known
 
 

@@ -79,7 +79,7 @@ class Sums(RuleBasedStateMachine):
         self.schemes = {name: programme(name, **limits) for name, limits in SCHEMES.items()}
         self.given: list[Given] = []
         self.events: list[tuple[str, str, int, str]] = []
-        self.paid: dict[str, tuple[int, Decimal, Decimal]] = {}
+        self.paid: dict[str, tuple[int, Decimal, Decimal, datetime]] = {}
         self.closed: dict[tuple[str, str], Bill] = {}
         self.contracted: list[str] = []
 
@@ -165,7 +165,7 @@ class Sums(RuleBasedStateMachine):
         """30 % half-up of what was paid, at most what the cap has left; the same payment again is the same answer."""
         if again and self.paid:
             reference = sorted(self.paid)[0]
-            who, paid, amount = self.paid[reference]
+            who, paid, amount, _ = self.paid[reference]
             assert self._decide(reference, who, paid) == amount
             return
         of, paid, now = self.schemes["yangzhou-subsidy"], Decimal(fen) / 100, self.town.clock.at
@@ -178,7 +178,7 @@ class Sums(RuleBasedStateMachine):
             assert (fits, decided.code in FULL) == (False, True), decided
             return
         assert (fits, decided) == (True, share)
-        self.paid[reference] = (who, paid, share)
+        self.paid[reference] = (who, paid, share, now)
         self.given.append(Given(of, who, share, now))
 
     @rule(nth=st.integers(0, 9), customer=st.sampled_from("ABCDE"), days=st.integers(1, 60))
@@ -308,7 +308,7 @@ class Sums(RuleBasedStateMachine):
 
     def _decide(self, reference: str, who: int, paid: Decimal) -> Decimal:
         receipt = hashlib.sha256(reference.encode()).hexdigest()
-        at = self.town.clock.at if reference not in self.paid else START
+        at = self.paid[reference][3] if reference in self.paid else self.town.clock.at
         return subsidy.decide(self.town.ctx, "yangzhou-subsidy", ENTITIES[who], Payment(
             reference, paid, at, "C-1", "00" * 32, receipt, ("unrelated-parties", "not-subsidised-elsewhere")),
             "test").amount

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,22 @@ def test_the_same_payment_again_is_the_same_answer(yangzhou: Town) -> None:
     assert decided(yangzhou, "100.00") == decided(yangzhou, "100.00")
     assert refused(yangzhou, "200.00").code == "payment_differs"
     assert refused(yangzhou, "100.00", holder=OTHER).code == "payment_differs"
+
+
+@pytest.mark.parametrize("other", [
+    {"contract": "C-2"}, {"contract_sha256": "11" * 32}, {"receipt_sha256": "22" * 32},
+    {"paid_at": START.replace(year=2026)}])
+def test_a_payment_with_other_evidence_is_another(yangzhou: Town, other: dict[str, Any]) -> None:
+    """Of another contract, or of another year: the old decision does not answer it, and the refusal names what."""
+    decided(yangzhou, "100.00")
+    error = refused(yangzhou, "100.00", **other)
+    assert (error.code, f"with another {next(iter(other))}" in str(error)) == ("payment_differs", True)
+
+
+def test_nothing_paid_is_no_payment(yangzhou: Town) -> None:
+    """And uses up neither the reference nor the receipt."""
+    assert refused(yangzhou, "0.00").code == "nothing_paid"
+    assert decided(yangzhou, "0.02").amount == Decimal("0.01")
 
 
 def test_a_receipt_serves_one_payment(yangzhou: Town) -> None:
