@@ -33,6 +33,9 @@ class Fate(Enum):
     """It goes on after the time by which the site is to be empty: it has to be ended, or to be waited for."""
     CONTRACT = "outlives it by contract"
     """As OUTLIVES; a contract's end is only moved when the account is named."""
+    FENCED = "outlives it when unfenced"
+    """Fenced by an operator, who may lift that: its end is as far away as another's, and only `account reclaim` ends it
+    earlier."""
     LEAVING = "is fenced or taken back"
 
 
@@ -88,6 +91,9 @@ def _stay(account: Account, wish: Wish) -> Stay:
     end = account.ends_at
     if account.state in (State.REQUESTED, State.PROVISIONING):
         return Stay(account, Fate.MADE if account.begins_at is None else Fate.BOOKED, end, None)
+    if account.liftable and end is not None:
+        limit = wish.until or wish.end_by
+        return Stay(account, Fate.FENCED if limit is not None and end > limit else Fate.ENDS, end, _empty(account, end))
     if account.state not in USABLE or end is None:
         return Stay(account, Fate.LEAVING, end, account.grace_until)
     contracted = account.state is State.CONTRACTED

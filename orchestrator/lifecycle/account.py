@@ -97,6 +97,11 @@ class Account:
             return None
         return self.ends_at + self.offer.grace
 
+    @property
+    def liftable(self) -> bool:
+        """Whether it is fenced by an operator, who may lift that before its end."""
+        return self.state is State.FENCED and self.fenced_by is FencedBy.OPERATOR and not self.reclaim_asked
+
     def warnings(self) -> list[datetime]:
         """Instants of the lease's warnings, first to last; those before its start are left out."""
         if self.ends_at is None or self.starts_at is None:

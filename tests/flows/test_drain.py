@@ -11,6 +11,7 @@ from orchestrator.flows import operate
 from orchestrator.flows.drain import Fate, Wish
 from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.account import State
+from orchestrator.lifecycle.due import Owed
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import sites, tables
 from providers.protocol import TryLater
@@ -40,8 +41,28 @@ def test_the_plan_says_what_becomes_of_each(town: Town) -> None:
     booked = town.redeem(begins_at=START + 5 * DAY).account
     until = START + town.offer.duration + HOUR
     assert fates(town, Wish(until)) == {short: Fate.ENDS, long: Fate.OUTLIVES, contract: Fate.CONTRACT,
-                                        fenced: Fate.LEAVING, booked: Fate.BOOKED}
-    assert set(fates(town, Wish()).values()) == {Fate.ENDS, Fate.LEAVING, Fate.BOOKED}
+                                        fenced: Fate.ENDS, booked: Fate.BOOKED}
+    assert set(fates(town, Wish()).values()) == {Fate.ENDS, Fate.BOOKED}
+
+
+@pytest.mark.parametrize("wish", [Wish(START + 2 * DAY), Wish(end_by=START + 2 * DAY)])
+def test_who_can_be_unfenced_may_outlive_it(town: Town, wish: Wish) -> None:
+    """An operator's fence is lifted and the account goes on to its end; the plan says until when. One that is taken
+    back, or was fenced at its end, is leaving."""
+    fenced, leaving, ended = town.active(), town.active(), town.active()
+    for id in (fenced, leaving):
+        extend(town.ctx, id, by=10 * DAY, actor="test")
+        operate.fence(town.ctx, id, actor="test")
+    operate.reclaim(town.ctx, leaving, actor="test")
+    town.advance(DAY)
+    town.work(owed=frozenset({Owed.FENCE}))
+    stays = {stay.account.id: stay for stay in flow.plan(town.ctx, "north", wish)}
+    assert {id: stay.fate for id, stay in stays.items()} == {fenced: Fate.FENCED, leaving: Fate.LEAVING,
+                                                             ended: Fate.LEAVING}
+    end = START + town.offer.duration + 10 * DAY
+    assert (stays[fenced].ends_at, stays[fenced].empty_at, stays[fenced].new_end) == (
+        end, end + town.offer.grace, None)
+    assert operate.unfence(town.ctx, fenced, actor="test").ends_at == end
 
 
 def test_a_plan_changes_nothing(town: Town) -> None:
