@@ -5,7 +5,7 @@ account like any other; cancelled, it is taken back like one that failed.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestrator.flows import entitlement, operate, placement
 from orchestrator.flows.callbacks import facts
@@ -26,14 +26,15 @@ from orchestrator.store.errors import NotFound
 
 
 class NoPlace(RuleError):
-    """No site has a place for this offer from then on (None: now). `nearest` are beginnings that have one."""
+    """No site has a place for this offer from then on (None: now). `nearest` are beginnings that have one, at most so
+    far `ahead`."""
 
-    def __init__(self, offer: Offer, begins_at: datetime | None, more: str = "",
+    def __init__(self, offer: Offer, begins_at: datetime | None, ahead: timedelta, more: str = "",
                  nearest: tuple[datetime, ...] = ()) -> None:
         when = "now" if begins_at is None else f"from {begins_at.isoformat()} on"
         super().__init__("no_capacity", f"no site has a free place for {offer.name!r} {when}; the voucher is still "
                                         f"good{more}")
-        self.offer, self.begins_at, self.nearest = offer, begins_at, nearest
+        self.offer, self.begins_at, self.ahead, self.nearest = offer, begins_at, ahead, nearest
 
 
 def beginning(under: Under | None, wish: datetime | None, now: datetime) -> datetime | None:
@@ -49,10 +50,17 @@ def beginning(under: Under | None, wish: datetime | None, now: datetime) -> date
     return None if under.billed is not None else entitlement.beginning(under.programme, wish, now)
 
 
+def ahead(under: Under | None) -> timedelta:
+    """How far ahead an account may begin that is redeemed now."""
+    return rules.MOST_AHEAD if under is None else under.programme.ahead
+
+
 def with_dates(ctx: Context, none: NoPlace) -> NoPlace:
-    """The refusal with the beginnings nearest to the wish that are still free, at any site."""
+    """The refusal with the beginnings nearest to the wish that are still free, at any site, and may be chosen."""
+    if not none.ahead:
+        return none
     offer, now = none.offer, ctx.clock()
-    wish, latest = none.begins_at or now, now + rules.MOST_AHEAD
+    wish, latest = none.begins_at or now, now + none.ahead
     length = placement.held_until(offer, wish + offer.provision_within + offer.duration) - wish
     before, after = set[datetime](), set[datetime]()
     with ctx.store.read() as tx:
@@ -65,8 +73,8 @@ def with_dates(ctx: Context, none: NoPlace) -> NoPlace:
     where = times.zone(ctx.settings.timezone)
     free = tuple(at.astimezone(where) for at in (max(before, default=None), min(after, default=None)) if at is not None)
     told = ", ".join(at.isoformat() for at in free)
-    return NoPlace(offer, none.begins_at, f"; the nearest beginnings with a place: {told}" if free else
-                   f"; there is none within {rules.MOST_AHEAD.days} days", free)
+    return NoPlace(offer, none.begins_at, none.ahead, f"; the nearest beginnings with a place: {told}" if free else
+                   f"; there is none within {times.show_span(none.ahead)}", free)
 
 
 def cancel(ctx: Context, account_id: str, *, actor: str, why: str = "") -> Account:
@@ -126,11 +134,11 @@ def _move(ctx: Context, tx: Tx, account_id: str, begins_at: datetime, actor: str
     if known.state is not State.REQUESTED:
         raise RuleError("too_late", f"account {account_id} is {known.state}: only a booking that is not being prepared "
                                     "can be moved")
-    entitlement.movable(tx, account_id, begins_at, now)
+    most = entitlement.movable(tx, account_id, begins_at, now)
     claimed = _claimed(ctx, tx, known, now)
     taken = placement.take(tx, capacity.move, account_id, known.offer, among, begins_at, now)
     if taken is None:
-        raise NoPlace(known.offer, begins_at)
+        raise NoPlace(known.offer, begins_at, most)
     account = replace(claimed.account, site=taken[0], begins_at=begins_at, prepare_at=taken[1],
                       provision_by=begins_at + known.offer.provision_within)
     accounts.save(tx, account, claimed, release=True)

@@ -5,7 +5,7 @@ one entity got; `uses/<entity>` how often it redeemed; `credit/<account>` what i
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.lifecycle.programme import Benefit, Limit, Programme
-from orchestrator.store import accounts, contracts, holders, journal, ledger, programmes, redemptions, vouchers
+from orchestrator.store import accounts, contracts, holders, journal, ledger, papers, programmes, redemptions, vouchers
 from orchestrator.store.engine import Tx
 from orchestrator.store.ledger import Line, Overdrawn
 from orchestrator.store.programmes import Grant
@@ -45,7 +45,7 @@ class Under:
 def find(tx: Tx, sender: Sender, request: "Redeem", digest: str) -> Under | None:
     """The programme of the voucher, or None for one of no programme. A trusted sender's payload may name it.
 
-    RuleError: programme_unknown, programme_differs, worth_out_of_range, no_account_made, contract_needed.
+    RuleError: programme_unknown, programme_differs, worth_out_of_range, no_account_made, contract_needed, no_price.
     """
     grant = programmes.granted(tx, digest)
     if grant is None and (request.programme is None or sender.trusts != "payload"):
@@ -87,6 +87,11 @@ def _billed(tx: Tx, sender: Sender, request: "Redeem", programme: Programme, gra
         raise RuleError("contract_needed", f"programme {programme.name}: a cash voucher of "
                         f"{programme.show(grant.worth)} is taken off a contract's bill; name an account that has a "
                         "signed contract")
+    paper = papers.get(tx, account.contract or "")
+    if paper is None or not paper.terms:
+        raise RuleError("no_price", f"programme {programme.name}: contract {account.contract} of account {account.id} "
+                        "was signed without a price list, so there is no bill that a cash voucher could come off; "
+                        "contracts drafted with `tenure contract draft` have one")
     return account.id
 
 
@@ -214,13 +219,15 @@ def beginning(programme: Programme, wish: datetime | None, now: datetime) -> dat
     return None if wish is None else booking.checked(wish, now, programme.book_ahead)
 
 
-def movable(tx: Tx, account: str, begins_at: datetime, now: datetime) -> None:
-    """RuleError (bad_begin, begin_fixed) when the account's programme does not let it begin then."""
-    grants = programmes.granted_to(tx, account)
-    for grant in grants:
-        beginning(named(tx, grant.programme), begins_at, now)
-    if not grants:
+def movable(tx: Tx, account: str, begins_at: datetime, now: datetime) -> timedelta:
+    """How far ahead the account may begin. RuleError (bad_begin, begin_fixed) when its programme does not let it begin
+    then."""
+    found = [named(tx, grant.programme) for grant in programmes.granted_to(tx, account)]
+    for programme in found:
+        beginning(programme, begins_at, now)
+    if not found:
         booking.checked(begins_at, now)
+    return min((programme.ahead for programme in found), default=booking.MOST_AHEAD)
 
 
 def clock_to_start(tx: Tx, account: str) -> Grant | None:

@@ -103,7 +103,7 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
     if billed is not None:
         return billed
     assert offer is not None
-    account = _place(ctx, tx, request, offer, id, begins_at, now)
+    account = _place(ctx, tx, request, offer, id, begins_at, now, booking.ahead(under))
     accounts.add(tx, account, sender=sender.id, holder=holder)
     if key is not None:
         claims.put(tx, Claim(id, key.fingerprint, key.line, {}, now))
@@ -152,14 +152,14 @@ def _duration(hours: int) -> timedelta:
 
 
 def _place(ctx: Context, tx: Tx, request: Redeem, offer: Offer, id: str, begins_at: datetime | None,
-           now: datetime) -> Account:
+           now: datetime, ahead: timedelta) -> Account:
     """The account at the first site in order that has a place free for the whole of it."""
     # What does not answer today says nothing of a day ahead.
     avoid = ctx.sites.avoided(now) if begins_at is None else frozenset[str]()
     among = placement.candidates(tx, offer, avoid, ahead=begins_at is not None)
     taken = placement.take(tx, capacity.hold, id, offer, among, begins_at, now)
     if taken is None:
-        raise booking.NoPlace(offer, begins_at)
+        raise booking.NoPlace(offer, begins_at, ahead)
     site, start = taken
     return Account(id=id, redemption=request.event, site=site, offer=offer, state=State.REQUESTED, since=now,
                    generation=1, provision_by=(begins_at or now) + offer.provision_within, begins_at=begins_at,

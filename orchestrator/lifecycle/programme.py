@@ -95,6 +95,11 @@ class Programme:
         """What amounts of this programme are counted in."""
         return {Benefit.TRIAL: HOURS, Benefit.IN_KIND: f"{self.resource}-hours"}.get(self.benefit, YUAN)
 
+    @property
+    def ahead(self) -> timedelta:
+        """How far ahead who redeems may choose a beginning; not at all where all begin together."""
+        return timedelta() if self.begins_at is not None else self.book_ahead
+
     def show(self, amount: Decimal) -> str:
         """An amount with its unit, for refusals."""
         if self.unit == YUAN:

@@ -116,6 +116,38 @@ def test_a_refusal_names_the_nearest_dates(town: Town) -> None:
     assert [town.account(book(town, at)).begins_at for at in found] == found
 
 
+@pytest.mark.parametrize(("ahead", "told"), [(12 * DAY, 2), (9 * DAY, 1), (timedelta(), 0)])
+def test_a_refusal_names_no_date_that_the_programme_forbids(town: Town, ahead: timedelta, told: int) -> None:
+    """`book_ahead` bounds what is named as it bounds what is wished; each of those named can be booked, also by
+    moving a booking."""
+    places(town, Places("north", town.offer.name, 1))
+    taken = book(town)
+    trial = scheme.programme("nanjing-trial", book_ahead=ahead, cap=Limit(Period.EVER))
+    scheme.apply(town, trial)
+    if not ahead:
+        town.active()
+    with pytest.raises(booking.NoPlace) as refused:
+        scheme.redeem(town, trial, "24", begins_at=MONDAY + HOUR if ahead else None)
+    assert len(refused.value.nearest) == told
+    made = [scheme.redeem(town, trial, "24", begins_at=at).account for at in refused.value.nearest]
+    for id in made:
+        with pytest.raises(booking.NoPlace) as moved:
+            booking.move(town.ctx, id, MONDAY + HOUR, actor="test")
+        assert all(at <= START + ahead for at in moved.value.nearest)
+    assert town.account(taken).begins_at == MONDAY
+
+
+def test_who_all_begin_together_are_told_no_other_date(town: Town) -> None:
+    """A course that is full."""
+    places(town, Places("north", town.offer.name, 1))
+    course = scheme.programme("nanjing-trial", begins_at=MONDAY, cap=Limit(Period.EVER))
+    scheme.apply(town, course)
+    scheme.redeem(town, course, "24")
+    with pytest.raises(booking.NoPlace) as refused:
+        scheme.redeem(town, course, "24")
+    assert (refused.value.nearest, "nearest" in str(refused.value)) == ((), False)
+
+
 def test_a_place_that_is_booked_is_not_extended_into(town: Town) -> None:
     """What was promised ahead is not given away."""
     places(town, Places("north", town.offer.name, 1))

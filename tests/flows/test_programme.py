@@ -1,13 +1,14 @@
 """Redemptions under programmes: rules, pools, caps and sums in one transaction."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from orchestrator.flows import apply as documents
+from orchestrator.flows import contract
 from orchestrator.flows.claim import claim
 from orchestrator.flows.documents import Documents
 from orchestrator.flows.extend import extend
@@ -17,7 +18,8 @@ from orchestrator.lifecycle.periods import Period
 from orchestrator.lifecycle.programme import Benefit, Limit, Programme, Where
 from orchestrator.store import senders
 from orchestrator.store.senders import Sender
-from tests.flows.scheme import FIRM, apply, at_once, balance, checked, code, programme, redeem
+from tests.flows.scheme import FIRM, apply, at_once, balance, checked, code, example, programme, redeem
+from tests.flows.test_contract import drafted, priced
 from tests.flows.town import LARGER, START, Town, public_key
 
 HOUR = timedelta(hours=1)
@@ -33,8 +35,9 @@ def refused(town: Town, of: Programme, worth: str, **more: object) -> RuleError:
 
 def contracted(town: Town) -> str:
     """An account with a signed contract."""
-    account = town.active()
-    town.ask(account)
+    account = priced(town)
+    paper = drafted(town, account)
+    contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
     return account
 
 
@@ -135,6 +138,18 @@ def test_a_cash_voucher_without_a_contract_is_refused_and_says_so(town: Town) ->
         assert (error.code, "is taken off a contract's bill" in str(error)) == ("contract_needed", True)
 
 
+def test_a_cash_voucher_for_a_contract_without_a_bill_is_refused_and_says_so(town: Town) -> None:
+    """A platform's own contract has no price: the voucher stays good for one that has."""
+    of = programme("wuxi-cash")
+    apply(town, of)
+    voucher, account = code(town, of, "100.00"), town.active()
+    town.ask(account)
+    with pytest.raises(RuleError, match="C-1 .* was signed without a price list, so there is no bill") as bare:
+        town.redeem(voucher, holder=FIRM, account=account)
+    assert (bare.value.code, balance(town, f"credit/{account}/CNY")) == ("no_price", Decimal(0))
+    assert town.redeem(voucher, holder=FIRM, account=(other := contracted(town))).account == other
+
+
 def test_a_cash_voucher_is_credited_to_its_contract(town: Town) -> None:
     """No second account is made; the answer is the contract's account."""
     of = programme("wuxi-cash")
@@ -177,6 +192,25 @@ def test_guizhous_100_million_of_2024_end_with_the_last_fen(town: Town) -> None:
     assert "100,000,000.00 yuan for 2027 has 0.00 yuan left" in str(refused(town, of, "0.01", account=account))
     apply(town, programme("guizhou-cash"))
     assert refused(town, of, "0.01", account=account).code == "programme_over"
+
+
+def test_guizhous_year_as_its_file_has_it(town: Town) -> None:
+    """The example unchanged: 2024 by civil time (UTC+8), from its first second to its last fen in its last second."""
+    [of] = [one for one in example("guizhou.yaml").programmes if one.name == "guizhou-cash"]
+    apply(town, of)
+    account = contracted(town)
+    came = []
+    for at, yuan in (("2023-12-31T15:59:59+00:00", "0.01"), ("2023-12-31T16:00:00+00:00", "99999999.99"),
+                     ("2024-12-31T15:59:59+00:00", "0.01"), ("2024-12-31T15:59:59+00:00", "0.01"),
+                     ("2024-12-31T16:00:00+00:00", "0.01")):
+        town.clock.at = datetime.fromisoformat(at)
+        try:
+            redeem(town, of, yuan, account=account)
+            came.append("given")
+        except RuleError as refusal:
+            came.append(refusal.code)
+    assert came == ["programme_not_yet", "given", "given", "pool_empty", "programme_over"]
+    assert (balance(town, "pool/guizhou-cash/2024/CNY"), checked(town)) == (Decimal("-100000000.00"), [])
 
 
 def test_a_voucher_in_kind_ends_when_its_resource_hours_are_used_up(town: Town) -> None:
