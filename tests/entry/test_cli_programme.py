@@ -90,8 +90,26 @@ def test_a_draw_from_opening_to_a_verified_result(home: Home, tmp_path: Path) ->
     assert home("draw", "run", "w1", "--value", "SSE 3412.07", "--out", str(result)).code == 0
     assert home("draw", "verify", str(result), "--commitment", committed).code == 0
     assert len(home("draw", "winners", "w1", "--json").json) == 4
-    result.write_text(result.read_text().replace("SSE 3412.07", "SSE 3412.08"))
+    result.write_text(result.read_text().replace('"draw": "w1"', '"draw": "w2"'))
     assert home("draw", "verify", str(result)).code == 1
+
+
+@pytest.mark.parametrize("vouchers", ["00000019999999999x24", "9" * 5000 + "x24", "100001x24", "0x24", "-1x24", "x24",
+                                      "²x24", "60"])
+def test_a_draw_of_too_many_vouchers_is_refused(home: Home, vouchers: str) -> None:
+    """Before a list of so many is made."""
+    said = home("draw", "open", "w9", "--programme", "trial-week", "--closes", "+1h", f"--vouchers={vouchers}")
+    assert (said.code, "write COUNTxWORTH" in said.err) == (2, True), said.err
+
+
+@pytest.mark.parametrize("written", [
+    "[" * 100_000, '{"format": "tenure-draw-1", "value": "v", "prizes": [], "entrants": [{"entrant": ["a"]}]}',
+    '{"format": "tenure-draw-1", "value": "v", "draw": "\\ud800", "programme": "", "closes_at": "", "prizes": [],'
+    ' "entrants": [{"entrant": "\\ud800", "priority": true}]}'])
+def test_a_hostile_draw_file_does_not_verify(home: Home, written: str) -> None:
+    """Whoever publishes it, and whatever is in it: one sentence, exit code 1."""
+    said = home("draw", "verify", home.write("hostile.json", written))
+    assert (said.code, "cannot be read as" in said.out + said.err) == (1, True), said
 
 
 def test_a_subsidy_is_decided_and_exported(home: Home, tmp_path: Path) -> None:
