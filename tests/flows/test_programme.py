@@ -171,16 +171,17 @@ def test_the_last_fen_of_wuxis_50_million_is_given_and_no_more(town: Town) -> No
     assert "the pool of 50,000,000.00 yuan for 2027 has 0.00 yuan left; 0.01 yuan was asked for" in str(error)
 
 
-def test_a_pool_is_full_again_in_the_next_civil_year(town: Town) -> None:
+def test_wuxis_50_million_are_there_again_in_the_next_civil_year(town: Town) -> None:
     """At midnight in Shanghai, which is 16:00 UTC the day before."""
-    of = programme("wuxi-cash", pool=Limit(Period.YEAR, Decimal("10.00")))
+    of = programme("wuxi-cash")
     apply(town, of)
     account = contracted(town)
-    redeem(town, of, "10.00", account=account)
-    town.clock.at = START.replace(month=12, day=31, hour=15, minute=59)
+    redeem(town, of, "50000000.00", account=account)
+    town.clock.at = datetime.fromisoformat("2027-12-31T15:59:59+00:00")
     assert refused(town, of, "0.01", account=account).code == "pool_empty"
-    town.clock.at += timedelta(minutes=1)
-    redeem(town, of, "10.00", account=account)
+    town.clock.at += timedelta(seconds=1)
+    redeem(town, of, "50000000.00", account=account)
+    assert refused(town, of, "0.01", account=account).code == "pool_empty"
 
 
 def test_guizhous_100_million_of_2024_end_with_the_last_fen(town: Town) -> None:

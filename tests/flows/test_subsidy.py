@@ -62,9 +62,9 @@ def test_the_cap_counts_all_payments_of_the_year(yangzhou: Town) -> None:
 def test_a_payment_of_the_year_before_counts_there(yangzhou: Town) -> None:
     """The year is the payment's, by civil time."""
     decided(yangzhou, "9000000.00", "P-1")
-    before = START.replace(year=2026, month=12, day=31, hour=15, minute=59)
+    before = START.replace(year=2026, month=12, day=31, hour=15, minute=59, second=59)
     assert decided(yangzhou, "100.00", "P-2", paid_at=before).amount == Decimal("30.00")
-    assert refused(yangzhou, "100.00", "P-3", paid_at=before + timedelta(minutes=1)).code == "cap_reached"
+    assert refused(yangzhou, "100.00", "P-3", paid_at=before + timedelta(seconds=1)).code == "cap_reached"
 
 
 def test_the_same_payment_again_is_the_same_answer(yangzhou: Town) -> None:
