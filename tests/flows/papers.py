@@ -117,7 +117,7 @@ class Contracts(RuleBasedStateMachine):
             digest = paper.digest if shown and paper.digest else "ab" * 32
             self._may(lambda: contract.sign(self.town.ctx, paper.id, digest, actor="holder" if holder else "cli:0"))
 
-    @rule(customer=st.sampled_from("AE"), days=st.integers(1, 9), steps=st.integers(1, 12),
+    @rule(customer=st.sampled_from("AE"), days=st.sampled_from([1, 4, 9, 40]), steps=st.integers(1, 12),
           how=st.sampled_from(["waits", "works", "lost", "pulumi", "replace", "dies", "late"]))
     def goes_on(self, customer: str, days: int, steps: int, how: str) -> None:
         """Drafted, signed, and converted at once, in trouble or not."""
@@ -216,6 +216,7 @@ class Contracts(RuleBasedStateMachine):
         """All bills that there are to close, perhaps after the month, or under a fence; those that were closed are the
         same."""
         if fenced:
+            self.town.advance(timedelta(hours=3))
             self.an_operator("fence")
         if after:
             self.town.advance_to(month(named(Period.MONTH, self.town.clock.at, zone()), zone())[1])
