@@ -12,7 +12,7 @@ from providers.aws.errors import Gone
 from providers.aws.lease import Lease
 from providers.aws.names import ACCOUNT_TAG
 from providers.aws.part import AwsPart
-from providers.protocol import Credential, Fact, Leftover, NeedsHuman, PartName, Refused, Spec, TryLater
+from providers.protocol import Credential, Fact, Leftover, NeedsHuman, PartName, Spec, TryLater
 
 SHORTEST = 900
 """AWS makes no session shorter than this; its own policy ends it with the lease all the same."""
@@ -37,9 +37,13 @@ class Access(AwsPart):
         return {"login": self._names.role_arn(self._names.of(account)),
                 "policy": policies.text(found["PolicyDocument"])}
 
+    def wanted(self, spec: Spec) -> Mapping[str, Fact]:
+        return {"policy": policies.text(policies.holder(self._names, spec.account))}
+
     def make(self, spec: Spec, lease: Lease) -> None:
         if self._role(spec.account) is None:
-            raise Refused(f"account {spec.account}: its access comes after the account itself")
+            raise TryLater(f"account {spec.account}: its access comes after the account itself, which AWS does not "
+                           "show", after=timedelta(seconds=5))
         self._aws.call("iam", "put_role_policy", RoleName=self._names.of(spec.account), PolicyName=policies.HOLDER,
                        PolicyDocument=policies.text(policies.holder(self._names, spec.account)))
 

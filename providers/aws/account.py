@@ -1,14 +1,14 @@
 """The account itself: a role that can be nobody's after its end, because its boundary says so."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from providers.aws import policies
-from providers.aws.edge import settled
 from providers.aws.errors import Exists, Gone
 from providers.aws.lease import Lease
 from providers.aws.names import listed, read
 from providers.aws.part import AwsPart
-from providers.protocol import Fact, Leftover, NeedsHuman, PartName, Spec
+from providers.protocol import Fact, Leftover, PartName, Spec
 
 MOST_VERSIONS = 5
 
@@ -30,6 +30,10 @@ class Account(AwsPart):
         bounded = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
         return {"role": role["Arn"], "role_id": role["RoleId"], "boundary": bounded}
 
+    def wanted(self, spec: Spec) -> Mapping[str, Fact]:
+        return {"role": self._names.role_arn(self._names.of(spec.account)),
+                "boundary": self._names.boundary_arn(spec.account)}
+
     def make(self, spec: Spec, lease: Lease) -> None:
         account, name = spec.account, self._names.of(spec.account)
         boundary = self._names.boundary_arn(account)
@@ -43,11 +47,13 @@ class Account(AwsPart):
                            AssumeRolePolicyDocument=self._trust(lease), Tags=self._tags(lease),
                            MaxSessionDuration=3600 * self._aws.settings.session_hours)
         except Exists as there:
-            if self._role(account) is None:
-                raise _not_ours(account, f"role {name}") from there
+            if self._aws.call("iam", "get_role", RoleName=name)["Role"]["Arn"] != self._names.role_arn(name):
+                raise self._not_ours(account, f"role {name}") from there
             self._own(self._aws.call("iam", "list_role_tags", RoleName=name)["Tags"], account, f"role {name}")
             self._aws.call("iam", "put_role_permissions_boundary", RoleName=name, PermissionsBoundary=boundary)
         self.end(lease)
+        if lease.shut_at(self._aws.clock.now().timestamp()) is not None:
+            self.shut(account, True)
 
     def end(self, lease: Lease) -> None:
         """Write the lease's end into boundary, trust and tags. Nothing there is fine: `make` writes it, too."""
@@ -56,8 +62,7 @@ class Account(AwsPart):
             return
         try:
             self._set_boundary(lease)
-            settled(lambda: self._aws.call("iam", "update_assume_role_policy", RoleName=name,
-                                           PolicyDocument=self._trust(lease)))
+            self._aws.settled("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=self._trust(lease))
             self._aws.call("iam", "tag_role", RoleName=name, Tags=self._tags(lease))
         except Gone:
             return
@@ -84,7 +89,7 @@ class Account(AwsPart):
             for version in self._versions(boundary):
                 if not version["IsDefaultVersion"]:
                     self._aws.call("iam", "delete_policy_version", PolicyArn=boundary, VersionId=version["VersionId"])
-            settled(lambda: self._aws.call("iam", "delete_policy", PolicyArn=boundary))
+            self._aws.settled("iam", "delete_policy", PolicyArn=boundary)
         except Gone:
             return
 
@@ -94,7 +99,7 @@ class Account(AwsPart):
                 self._aws.call("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
             for one in self._aws.all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name):
                 self._aws.call("iam", "detach_role_policy", RoleName=name, PolicyArn=one["PolicyArn"])
-            settled(lambda: self._aws.call("iam", "delete_role", RoleName=name))
+            self._aws.settled("iam", "delete_role", RoleName=name)
         except Gone:
             return
 
@@ -120,9 +125,9 @@ class Account(AwsPart):
             return
         old = sorted((one for one in versions if not one["IsDefaultVersion"]), key=lambda one: str(one["CreateDate"]))
         for one in old[:max(0, len(versions) - MOST_VERSIONS + 1)]:
-            self._aws.call("iam", "delete_policy_version", PolicyArn=arn, VersionId=one["VersionId"])
-        settled(lambda: self._aws.call("iam", "create_policy_version", PolicyArn=arn, PolicyDocument=wanted,
-                                       SetAsDefault=True))
+            with suppress(Gone):
+                self._aws.call("iam", "delete_policy_version", PolicyArn=arn, VersionId=one["VersionId"])
+        self._aws.settled("iam", "create_policy_version", PolicyArn=arn, PolicyDocument=wanted, SetAsDefault=True)
 
     def _versions(self, arn: str) -> list[dict[str, object]]:
         return self._aws.all("iam", "list_policy_versions", "Versions", PolicyArn=arn)
@@ -142,9 +147,4 @@ class Account(AwsPart):
         """What merely has our name is not adopted."""
         found = read(tags)
         if any(found.get(key) != value for key, value in self._names.tags(account).items()):
-            raise _not_ours(account, what)
-
-
-def _not_ours(account: str, what: str) -> NeedsHuman:
-    return NeedsHuman(f"account {account}: {what} is there already and is not ours",
-                      remedy="remove or rename it; Tenure touches only what carries its tags")
+            raise self._not_ours(account, what)

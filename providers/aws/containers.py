@@ -2,18 +2,20 @@
 definition for each image of the offer, and a log group for what they print."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from providers.aws import fargate
-from providers.aws.edge import settled, until
+from providers.aws.edge import each
 from providers.aws.errors import Exists, Gone
 from providers.aws.lease import Lease
 from providers.aws.leases import unprepared
 from providers.aws.names import ACCOUNT_TAG
 from providers.aws.part import AwsPart
-from providers.protocol import Fact, Leftover, NeedsHuman, PartName, Refused, Spec
+from providers.protocol import Fact, Leftover, NeedsHuman, PartName, Spec, TryLater
 
 MOST = 50
 """Compute environments in a region, and job queues as well: fixed by AWS, no request raises it."""
@@ -37,6 +39,9 @@ class Containers(AwsPart):
                 "max_vcpus": int(environment["computeResources"]["maxvCpus"]), "images": images,
                 "state": str(queue["state"])}
 
+    def wanted(self, spec: Spec) -> Mapping[str, Fact]:
+        return {"max_vcpus": fargate.quota(spec), "images": sorted(spec.images)}
+
     def make(self, spec: Spec, lease: Lease) -> None:
         fargate.fits(spec)
         account, name = spec.account, self._names.of(spec.account)
@@ -49,26 +54,28 @@ class Containers(AwsPart):
             self._make_environment(spec, state)
         else:
             self._size(spec, environment)
-        until(f"account {account}: its compute environment is valid", lambda: self._valid(account))
+        self._aws.until(f"account {account}: its compute environment is valid", lambda: self._valid(account))
         if self._queue(account) is None:
-            self._aws.call("batch", "create_job_queue", jobQueueName=name, state=state, priority=1,
-                           computeEnvironmentOrder=[{"order": 1, "computeEnvironment": name}],
-                           tags=self._names.tags(account))
+            self._create(account, "job_queue", jobQueueName=name, state=state, priority=1,
+                         computeEnvironmentOrder=[{"order": 1, "computeEnvironment": name}])
         self._define(spec)
         self.state(account, state)
 
-    def state(self, account: str, state: str) -> None:
-        """Queue and compute environment on or off. What is not there is off."""
+    def state(self, account: str, state: str, patient: bool = True) -> None:
+        """Queue and compute environment on or off. What is not there is off. Not patient: NotYet at once while Batch is
+        still busy with one of them."""
         name, queue, environment = self._names.of(account), self._queue(account), self._environment(account)
-        if queue is not None and queue["state"] != state:
-            settled(lambda: self._aws.call("batch", "update_job_queue", jobQueue=name, state=state))
-        if environment is not None and environment["state"] != state:
-            settled(lambda: self._aws.call("batch", "update_compute_environment", computeEnvironment=name, state=state))
+        act = self._aws.settled if patient else self._aws.call
+        wrong = [(operation, which) for operation, which, there in (
+            ("update_job_queue", "jobQueue", queue),
+            ("update_compute_environment", "computeEnvironment", environment),
+        ) if there is not None and there["state"] != state]
+        each(*(partial(act, "batch", operation, **{which: name}, state=state) for operation, which in wrong))
 
     def stop(self, account: str) -> None:
         """End every job that is not over."""
-        for job in self.jobs(account, UNFINISHED):
-            self._aws.call("batch", "terminate_job", jobId=job["jobId"], reason="the account is fenced")
+        each(*(partial(self._aws.call, "batch", "terminate_job", jobId=job["jobId"], reason="the account is fenced")
+               for job in self.jobs(account, UNFINISHED)))
 
     def jobs(self, account: str, states: tuple[str, ...]) -> list[dict[str, Any]]:
         """The account's jobs in these states; none without a queue."""
@@ -84,13 +91,11 @@ class Containers(AwsPart):
         name = self._names.of(account)
         self.state(account, "DISABLED")
         self.stop(account)
-        if self._queue(account) is not None:
-            settled(lambda: self._aws.call("batch", "delete_job_queue", jobQueue=name))
-            until(f"account {account}: its queue is gone", lambda: True if self._queue(account) is None else None)
-        if self._environment(account) is not None:
-            settled(lambda: self._aws.call("batch", "delete_compute_environment", computeEnvironment=name))
-            until(f"account {account}: its compute environment is gone",
-                  lambda: True if self._environment(account) is None else None)
+        self._aws.until(f"account {account}: its jobs are over",
+                        lambda: True if not self.jobs(account, UNFINISHED) else None)
+        self._delete(f"account {account}: its queue", lambda: self._queue(account), "delete_job_queue", jobQueue=name)
+        self._delete(f"account {account}: its compute environment", lambda: self._environment(account),
+                     "delete_compute_environment", computeEnvironment=name)
         for definition in self._definitions(account):
             self._aws.call("batch", "deregister_job_definition", jobDefinition=definition["jobDefinitionArn"])
         for group in self._log_groups(account):
@@ -136,17 +141,45 @@ class Containers(AwsPart):
                     f" promised, and AWS allows {MOST}", remedy="this limit is fixed: add a site in another region,"
                     " or of a kind that has no such limit (a namespace of a Kubernetes cluster)")
 
+    def _create(self, account: str, what: str, **arguments: Any) -> None:
+        """One that Batch has by our name already is somebody else's, or another worker's of this very moment."""
+        try:
+            self._aws.call("batch", f"create_{what}", tags=self._names.tags(account), **arguments)
+        except Exists as there:
+            found = self._named(what, account)
+            if found is None:  # not shown yet
+                raise
+            if not self._ours(found, account):
+                raise self._not_ours(account, f"a {what.replace('_', ' ')} {self._names.of(account)}") from there
+
+    def _delete(self, what: str, look: Callable[[], dict[str, Any] | None], operation: str, **which: str) -> None:
+        """Batch deletes only what it is not busy with, and goes on for a while after it has said yes."""
+        def status() -> str | None:
+            found = (look() or {"status": "DELETED"})["status"]
+            return None if found in ("CREATING", "UPDATING") else str(found)
+
+        if self._aws.until(f"{what} is at rest", status) in ("VALID", "INVALID"):
+            with suppress(Gone):
+                self._aws.settled("batch", operation, **which)
+        self._aws.until(f"{what} is gone", lambda: True if look() is None else None)
+
     def _ours(self, thing: dict[str, Any], account: str) -> bool:
         """Whether its tags say that it is this account's, at this site."""
         return bool(self._names.tags(account).items() <= thing.get("tags", {}).items())
 
     def _environment(self, account: str) -> dict[str, Any] | None:
-        found = self._aws.call("batch", "describe_compute_environments", computeEnvironments=[self._names.of(account)])
-        return next((one for one in found["computeEnvironments"] if _there(one) and self._ours(one, account)), None)
+        found = self._named("compute_environment", account)
+        return found if found is not None and self._ours(found, account) else None
 
     def _queue(self, account: str) -> dict[str, Any] | None:
-        found = self._aws.call("batch", "describe_job_queues", jobQueues=[self._names.of(account)])
-        return next((one for one in found["jobQueues"] if _there(one) and self._ours(one, account)), None)
+        found = self._named("job_queue", account)
+        return found if found is not None and self._ours(found, account) else None
+
+    def _named(self, what: str, account: str) -> dict[str, Any] | None:
+        """What has the account's name, whoever's it is."""
+        key = {"compute_environment": "computeEnvironments", "job_queue": "jobQueues"}[what]
+        found = self._aws.call("batch", f"describe_{what}s", **{key: [self._names.of(account)]})[key]
+        return next((one for one in found if _there(one)), None)
 
     def _definitions(self, account: str) -> list[dict[str, Any]]:
         """Active revisions, of all names that begin with the account's."""
@@ -164,14 +197,14 @@ class Containers(AwsPart):
         subnets = self._aws.all("ec2", "describe_subnets", "Subnets", Filters=filters)
         groups = self._aws.all("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
         if not subnets or not groups:
-            raise Refused(f"account {spec.account}: its containers come after its network")
-        self._aws.call(
-            "batch", "create_compute_environment", computeEnvironmentName=self._names.of(spec.account), type="MANAGED",
+            raise TryLater(f"account {spec.account}: its containers come after its network, which AWS does not show",
+                           after=timedelta(seconds=5))
+        self._create(
+            spec.account, "compute_environment", computeEnvironmentName=self._names.of(spec.account), type="MANAGED",
             state=state, serviceRole=self._batch_role(),
             computeResources={"type": "FARGATE", "maxvCpus": fargate.quota(spec),
                               "subnets": [min(one["SubnetId"] for one in subnets)],
-                              "securityGroupIds": [min(one["GroupId"] for one in groups)]},
-            tags=self._names.tags(spec.account))
+                              "securityGroupIds": [min(one["GroupId"] for one in groups)]})
 
     def _batch_role(self) -> str:
         roles = self._aws.all("iam", "list_roles", "Roles", PathPrefix=BATCH_ROLES)
@@ -182,9 +215,8 @@ class Containers(AwsPart):
     def _size(self, spec: Spec, environment: dict[str, Any]) -> None:
         wanted = fargate.quota(spec)
         if environment["computeResources"]["maxvCpus"] != wanted:
-            settled(lambda: self._aws.call("batch", "update_compute_environment",
-                                           computeEnvironment=self._names.of(spec.account),
-                                           computeResources={"maxvCpus": wanted}))
+            self._aws.settled("batch", "update_compute_environment", computeEnvironment=self._names.of(spec.account),
+                              computeResources={"maxvCpus": wanted})
 
     def _valid(self, account: str) -> bool | None:
         environment = self._environment(account)

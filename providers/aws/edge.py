@@ -13,7 +13,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_res
 
 from providers.aws.errors import NotYet, translated
 from providers.aws.settings import AwsSettings
-from providers.protocol import TryLater
+from providers.protocol import NeedsHuman, SiteError, TryLater
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -39,16 +39,18 @@ class Clock:
 
 
 class Aws:
-    """Thread-safe; makes a service's client on its first use."""
+    """Thread-safe; makes a service's client on its first use. `patience`: seconds to wait for AWS to catch up."""
 
-    def __init__(self, settings: AwsSettings, secrets: Mapping[str, str]) -> None:
+    def __init__(self, settings: AwsSettings, secrets: Mapping[str, str], patience: float = PATIENCE) -> None:
         self.settings = settings
+        self.patience = patience
         self.clock = Clock()
         self._secrets = secrets
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
         self._clients: dict[str, Any] = {}
         self._caller = ""
+        self._number = ""
         self._zone = ""
 
     def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
@@ -74,19 +76,50 @@ class Aws:
             raise translated(what, error) from error
         return found
 
+    def until(self, what: str, look: Callable[[], T | None]) -> T:
+        """What `look` finds as soon as it is there. TryLater when patience ends."""
+        retrying = Retrying(retry=retry_if_result(lambda seen: seen is None), stop=stop_after_delay(self.patience),
+                            wait=wait_exponential(0.2, max=3))
+        try:
+            found: T | None = retrying(look)
+        except RetryError as error:
+            raise TryLater(f"{what}: not within {self.patience:g} s", after=timedelta(seconds=5)) from error
+        assert found is not None
+        return found
+
+    def settled(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        """One call, and again while AWS says that it has not caught up; when patience ends, that is its answer."""
+        retrying = Retrying(retry=retry_if_exception_type(NotYet), stop=stop_after_delay(self.patience),
+                            wait=wait_exponential(0.2, max=3), reraise=True)
+        answer: dict[str, Any] = retrying(self.call, service, operation, **arguments)
+        return answer
+
     @property
     def caller(self) -> str:
-        """ARN of the principal that Tenure is; of a role, the role and not one session of it."""
+        """ARN of the principal that Tenure is; of a role, the role and not one session of it. A session's own ARN
+        has not the role's path, and `aws:PrincipalArn` has: only IAM knows it."""
         if not self._caller:
-            arn = self.call("sts", "get_caller_identity")["Arn"]
-            kind, _, rest = arn.partition(":assumed-role/")
-            self._caller = f"{kind.replace(':sts:', ':iam:')}:role/{rest.split('/')[0]}" if rest else arn
+            arn = self._identity()["Arn"]
+            _, _, session = arn.partition(":assumed-role/")
+            self._caller = self._role_arn(session.split("/")[0]) if session else arn
         return self._caller
+
+    def _role_arn(self, role: str) -> str:
+        try:
+            return str(self.call("iam", "get_role", RoleName=role)["Role"]["Arn"])
+        except NeedsHuman as refused:
+            raise NeedsHuman(str(refused), remedy=f"let Tenure's role {role} do iam:GetRole on itself: no holder gets a"
+                             " session unless the roles' trust has its whole ARN") from refused
 
     @property
     def number(self) -> str:
         """The AWS account's number."""
-        return self.caller.split(":")[4]
+        if not self._number:
+            self._number = str(self._identity()["Account"])
+        return self._number
+
+    def _identity(self) -> dict[str, Any]:
+        return self.call("sts", "get_caller_identity")
 
     @property
     def partition(self) -> str:
@@ -126,21 +159,13 @@ class Aws:
             return self._clients[service]
 
 
-def until(what: str, look: Callable[[], T | None], patience: float = PATIENCE) -> T:
-    """What `look` finds as soon as it is there. TryLater after `patience` seconds."""
-    retrying = Retrying(retry=retry_if_result(lambda seen: seen is None), stop=stop_after_delay(patience),
-                        wait=wait_exponential(0.2, max=3))
-    try:
-        found: T | None = retrying(look)
-    except RetryError as error:
-        raise TryLater(f"{what}: not within {patience:g} s", after=timedelta(seconds=5)) from error
-    assert found is not None
-    return found
-
-
-def settled(act: Callable[[], T]) -> T:
-    """Do it, and again while AWS says that it has not caught up; then that answer is the caller's."""
-    retrying = Retrying(retry=retry_if_exception_type(NotYet), stop=stop_after_delay(PATIENCE),
-                        wait=wait_exponential(0.2, max=3), reraise=True)
-    result: T = retrying(act)
-    return result
+def each(*acts: Callable[[], object]) -> None:
+    """Do all of them, whatever fails; then the first failure is the caller's."""
+    failed = []
+    for act in acts:
+        try:
+            act()
+        except SiteError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]

@@ -11,7 +11,7 @@ from typing import Any
 from providers.aws import policies
 from providers.aws.account import Account
 from providers.aws.containers import UNFINISHED, Containers
-from providers.aws.edge import Aws
+from providers.aws.edge import Aws, each
 from providers.aws.errors import Exists, Gone
 from providers.aws.lease import Lease
 from providers.aws.leases import Leases
@@ -49,16 +49,21 @@ class Ends:
         now = self._aws.clock.now().timestamp()
         shut = lease.gone or lease.shut_at(now) is not None
         if shut:
-            self._account.shut(lease.account, True)
-            self._containers.state(lease.account, "DISABLED")
-            self._containers.stop(lease.account)
-        if not lease.gone:
-            self._account.end(lease)
-        if shut:
+            self._shut(lease)
             return
+        self._account.end(lease)
         self.write(lease)
         self._account.shut(lease.account, False)
         self._containers.state(lease.account, "ENABLED" if lease.open else "DISABLED")
+
+    def _shut(self, lease: Lease) -> None:
+        """Each step, whatever became of the one before: while Batch is still busy with a queue it does not take it off,
+        and jobs are ended all the same. Nothing is waited for: whoever fences many asks again."""
+        account = lease.account
+        each(lambda: self._account.shut(account, True),
+             lambda: self._containers.state(account, "DISABLED", patient=False),
+             lambda: self._containers.stop(account),
+             lambda: None if lease.gone else self._account.end(lease))
 
     def write(self, lease: Lease) -> None:
         """The entries, at the lease's end."""
@@ -70,7 +75,7 @@ class Ends:
                 "Description": f"end of {lease.account}, generation {lease.generation}",
             }
             try:
-                self._aws.call("scheduler", "update_schedule", **wanted)
+                self._aws.settled("scheduler", "update_schedule", **wanted)
             except Gone:
                 self._create(wanted)
 
@@ -78,12 +83,12 @@ class Ends:
         try:
             self._aws.call("scheduler", "create_schedule", **wanted)
         except Exists:
-            self._aws.call("scheduler", "update_schedule", **wanted)
+            self._aws.settled("scheduler", "update_schedule", **wanted)
 
     def take(self, account: str) -> None:
         for name in self._listed(account):
             try:
-                self._aws.call("scheduler", "delete_schedule", Name=name, GroupName=self._names.group)
+                self._aws.settled("scheduler", "delete_schedule", Name=name, GroupName=self._names.group)
             except Gone:
                 continue
 

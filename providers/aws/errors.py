@@ -1,4 +1,7 @@
-"""AWS's errors as ours: translated once, here. The class says who acts next."""
+"""AWS's errors as ours: translated once, here. The class says who acts next.
+
+The first three are for whoever asked; where nobody expects one of them, AWS has not caught up with itself: later.
+"""
 
 from datetime import timedelta
 
@@ -7,11 +10,11 @@ from botocore import exceptions as boto
 from providers.protocol import NeedsHuman, SiteError, TryLater
 
 
-class Gone(SiteError):
+class Gone(TryLater):
     """What was asked for does not exist (any more)."""
 
 
-class Exists(SiteError):
+class Exists(TryLater):
     """Something of that name exists already."""
 
 
@@ -19,15 +22,14 @@ class NotYet(TryLater):
     """AWS has not caught up with itself: the same call works later."""
 
 
-class Raced(SiteError):
+class Raced(TryLater):
     """A conditional write found another value than the one that was read."""
 
 
 GONE = frozenset({"NoSuchEntity", "NoSuchEntityException", "ResourceNotFoundException", "StateMachineDoesNotExist"})
-EXISTS = frozenset({"EntityAlreadyExists", "EntityAlreadyExistsException", "ConflictException",
-                    "InvalidGroup.Duplicate", "InvalidPermission.Duplicate", "ResourceAlreadyExistsException",
-                    "ResourceInUseException", "RouteAlreadyExists", "Resource.AlreadyAssociated",
-                    "InvalidSubnet.Conflict"})
+EXISTS = frozenset({"EntityAlreadyExists", "EntityAlreadyExistsException", "InvalidGroup.Duplicate",
+                    "InvalidPermission.Duplicate", "ResourceAlreadyExistsException", "ResourceInUseException",
+                    "RouteAlreadyExists", "Resource.AlreadyAssociated", "InvalidSubnet.Conflict"})
 NOT_YET = frozenset({"DependencyViolation", "DeleteConflict", "DeleteConflictException", "VolumeInUse",
                      "EntityTemporarilyUnmodifiable", "ConcurrentModification", "ConcurrentModificationException",
                      "IncorrectState", "IncorrectModificationState", "VolumeModificationRateExceeded"})
@@ -39,7 +41,9 @@ FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpe
                        "ExpiredToken", "ExpiredTokenException", "OptInRequired"})
 FULL = frozenset({"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "SubnetLimitExceeded",
                   "VolumeLimitExceeded", "VpcLimitExceeded", "SecurityGroupLimitExceeded", "MaxIOPSLimitExceeded"})
-ABSENT_IN_BATCH = ("does not exist", "not found")
+BATCH = {"does not exist": Gone, "not found": Gone, "already exists": Exists, "being modified": NotYet,
+         "existing JobQueue relationship": NotYet}
+"""Batch has one code for everything that it refuses: what its message says, by a word of it."""
 
 
 def translated(what: str, error: Exception) -> SiteError:
@@ -62,8 +66,11 @@ def _answered(what: str, error: boto.ClientError) -> SiteError:
     told = f"{what}: {code}: {message}"
     if code == "ConditionalCheckFailedException":
         return Raced(told)
-    if code in GONE or code.endswith(".NotFound") or (
-            code == "ClientException" and any(word in message for word in ABSENT_IN_BATCH)):
+    if code == "ConflictException":  # a name that is taken, or somebody else's write in this very moment
+        return Exists(told) if error.operation_name.startswith("Create") else NotYet(told)
+    if code == "ClientException" and (kinds := [kind for word, kind in BATCH.items() if word in message]):
+        return kinds[0](told)
+    if code in GONE or code.endswith(".NotFound"):
         return Gone(told)
     if code in EXISTS:
         return Exists(told)

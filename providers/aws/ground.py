@@ -8,7 +8,7 @@ from typing import Any
 
 from providers.aws import ends, policies
 from providers.aws.containers import BATCH_ROLES
-from providers.aws.edge import Aws, settled, until
+from providers.aws.edge import Aws
 from providers.aws.errors import Exists, Gone
 from providers.aws.names import SITE_TAG, Names, listed
 
@@ -75,7 +75,7 @@ class Ground:
                            AttributeDefinitions=[{"AttributeName": "account", "AttributeType": "S"}],
                            KeySchema=[{"AttributeName": "account", "KeyType": "HASH"}],
                            Tags=listed(self._names.own_tags))
-        until(f"site {self._names.site}: table {name} is active", self._active)
+        self._aws.until(f"site {self._names.site}: table {name} is active", self._active)
 
     def _active(self) -> bool | None:
         found = self._aws.call("dynamodb", "describe_table", TableName=self._names.table)
@@ -159,10 +159,10 @@ class Ground:
             "ec2", "create_internet_gateway", TagSpecifications=self._tagged("internet-gateway"))["InternetGateway"]]
         vpc, gateway = vpcs[0]["VpcId"], gateways[0]["InternetGatewayId"]
         if not gateways[0].get("Attachments"):
-            settled(lambda: self._aws.call("ec2", "attach_internet_gateway", VpcId=vpc, InternetGatewayId=gateway))
+            self._aws.settled("ec2", "attach_internet_gateway", VpcId=vpc, InternetGatewayId=gateway)
         if not self._way_out(vpc):
-            settled(lambda: self._aws.call("ec2", "create_route", RouteTableId=self._tables(vpc)[0]["RouteTableId"],
-                                           DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway))
+            self._aws.settled("ec2", "create_route", RouteTableId=self._tables(vpc)[0]["RouteTableId"],
+                              DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
 
     def _take_network(self) -> None:
         vpcs = self._mine("describe_vpcs", "Vpcs")
@@ -172,7 +172,7 @@ class Ground:
                                InternetGatewayId=gateway["InternetGatewayId"])
             self._aws.call("ec2", "delete_internet_gateway", InternetGatewayId=gateway["InternetGatewayId"])
         for vpc in vpcs:
-            settled(lambda vpc=vpc: self._aws.call("ec2", "delete_vpc", VpcId=vpc["VpcId"]))  # type: ignore[misc]
+            self._aws.settled("ec2", "delete_vpc", VpcId=vpc["VpcId"])
 
     def _tagged(self, kind: str) -> list[dict[str, Any]]:
         tags = self._names.own_tags | {"Name": f"tenure-{self._names.site}"}

@@ -7,7 +7,6 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
-from providers.aws.edge import settled
 from providers.aws.errors import Exists, Gone
 from providers.aws.lease import Lease
 from providers.aws.leases import unprepared
@@ -32,13 +31,18 @@ class Network(AwsPart):
         return {"subnet": subnets[0]["SubnetId"], "addresses": subnets[0]["CidrBlock"],
                 "group": groups[0]["GroupId"], "egress_to": sorted(_cidrs(groups[0]["IpPermissionsEgress"]))}
 
+    def wanted(self, spec: Spec) -> Mapping[str, Fact]:
+        return {"egress_to": sorted(self._aws.settings.egress_cidrs if spec.egress else ())}
+
     def make(self, spec: Spec, lease: Lease) -> None:
         vpc = self.vpc()
         if not self._subnets(spec.account):
             self._make_subnet(spec.account, vpc)
         if not self._groups(spec.account):
             self._make_group(spec.account, vpc["VpcId"])
-        self._allow(self._groups(spec.account)[0], set(self._aws.settings.egress_cidrs if spec.egress else ()))
+        group = self._aws.until(f"account {spec.account}: AWS shows its security group",
+                                lambda: next(iter(self._groups(spec.account)), None))
+        self._allow(group, set(self._aws.settings.egress_cidrs if spec.egress else ()))
 
     def take(self, account: str) -> None:
         for group in self._groups(account):
@@ -98,8 +102,11 @@ class Network(AwsPart):
                            Description=f"Tenure account {account}",
                            TagSpecifications=self._tagged("security-group", account))
         except Exists as there:
-            raise NeedsHuman(f"account {account}: a security group {name} is there already and is not ours",
-                             remedy="remove or rename it; Tenure touches only what carries its tags") from there
+            named = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
+            found = self._aws.all("ec2", "describe_security_groups", "SecurityGroups", Filters=named)
+            if any(not self._names.tags(account).items() <= read(one.get("Tags")).items() for one in found):
+                raise self._not_ours(account, f"a security group {name}") from there
+            raise
 
     def _allow(self, group: dict[str, Any], wanted: set[str]) -> None:
         """Exactly these ways out; AWS itself puts one to everywhere into a new group."""
@@ -135,7 +142,7 @@ class Network(AwsPart):
 
     def _delete(self, operation: str, **which: str) -> None:
         try:
-            settled(lambda: self._aws.call("ec2", operation, **which))
+            self._aws.settled("ec2", operation, **which)
         except Gone:
             return
 

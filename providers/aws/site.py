@@ -60,16 +60,18 @@ class AwsSite:
         self._aws = aws
         names = Names(aws)
         self._leases = Leases(aws, names)
-        account, containers = Account(aws, names, self._leases), Containers(aws, names, self._leases)
-        self._access = Access(aws, names, self._leases)
-        self._storage = Storage(aws, names, self._leases)
-        self._containers = containers
+        given = (aws, names, self._leases, self._enforce)
+        account, self._storage, network = Account(*given), Storage(*given), Network(*given)
+        self._containers, self._access = Containers(*given), Access(*given)
         self._own: Mapping[PartName, AwsPart] = {
-            "account": account, "storage": self._storage, "network": Network(aws, names, self._leases),
-            "containers": containers, "access": self._access}
+            "account": account, "storage": self._storage, "network": network, "containers": self._containers,
+            "access": self._access}
         self.parts: Mapping[PartName, Part] = self._own
-        self._ends = Ends(aws, names, self._leases, account, containers)
+        self._ends = Ends(aws, names, self._leases, account, self._containers)
         self._ground = Ground(aws, names)
+
+    def _enforce(self, account: str) -> None:
+        self._ends.enforce(account)
 
     def now(self) -> datetime:
         self._aws.call("sts", "get_caller_identity")
@@ -92,12 +94,14 @@ class AwsSite:
         if duration <= timedelta(0):
             raise Refused(f"account {spec.account}: a lease of {duration} cannot be opened")
         lease.not_lower(self._leases.live(spec.account), spec.account, generation)
-        missing = [part for part in PARTS if self._own[part].look(spec.account) is None]
-        if missing:
+        there = {part: found for part in PARTS if (found := self._own[part].look(spec.account)) is not None}
+        if missing := [part for part in PARTS if part not in there]:
             raise Refused(f"account {spec.account}: cannot open without {', '.join(missing)}")
+        for part, found in there.items():
+            self._own[part].compare(spec, found)
         answer = self._leases.change(spec.account, lambda known, now: lease.opened(
             known, spec.account, duration.total_seconds(), generation, now))
-        self._ends.enforce(spec.account)
+        self._enforce(spec.account)
         return answer
 
     def issue(self, spec: Spec, holder_key: str, end: datetime) -> Credential:
@@ -124,7 +128,7 @@ class AwsSite:
         """One account's fault is its own answer."""
         try:
             answer = self._leases.change(account, lambda known, now: lease.fenced(known, account, generation, by, now))
-            self._ends.enforce(account)
+            self._enforce(account)
         except SiteError as failed:
             return Fenced(account, None, failed)
         return answer
@@ -132,7 +136,7 @@ class AwsSite:
     def unfence(self, spec: Spec, generation: int, end: datetime) -> Armed | AlreadyFenced:
         answer = self._leases.change(spec.account, lambda known, now: lease.unfenced(
             known, spec.account, generation, end.timestamp(), now))
-        self._ends.enforce(spec.account)
+        self._enforce(spec.account)
         return answer
 
     def warn(self, account: str, text: str) -> None:

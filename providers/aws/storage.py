@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from providers.aws.edge import settled, until
 from providers.aws.errors import Gone
 from providers.aws.lease import Lease
 from providers.aws.names import ACCOUNT_TAG, SITE_TAG, listed, read
@@ -30,6 +29,9 @@ class Storage(AwsPart):
         volumes = self.volumes(account)
         return {"volume": volumes[0]["VolumeId"], "storage": volumes[0]["Size"] * GIB} if volumes else None
 
+    def wanted(self, spec: Spec) -> Mapping[str, Fact]:
+        return {"storage": gib(spec.storage) * GIB}
+
     def make(self, spec: Spec, lease: Lease) -> None:
         wanted, volumes = gib(spec.storage), self.volumes(spec.account)
         if wanted > LARGEST:
@@ -41,13 +43,13 @@ class Storage(AwsPart):
                 ClientToken=f"{name}-{lease.generation}",
                 TagSpecifications=[{"ResourceType": "volume",
                                     "Tags": listed(self._names.tags(spec.account) | {"Name": name})}])
-            until(f"account {spec.account}: its volume is there", lambda: self._ready(made["VolumeId"]))
+            self._aws.until(f"account {spec.account}: its volume is there", lambda: self._ready(made["VolumeId"]))
             return
         there = volumes[0]
         if wanted < there["Size"]:
             raise Refused(f"account {spec.account}: its volume has {there['Size']} GiB; EBS cannot make it {wanted}")
         if wanted > there["Size"]:
-            settled(lambda: self._aws.call("ec2", "modify_volume", VolumeId=there["VolumeId"], Size=wanted))
+            self._aws.settled("ec2", "modify_volume", VolumeId=there["VolumeId"], Size=wanted)
 
     def take(self, account: str) -> None:
         for volume in self.volumes(account):
@@ -91,6 +93,6 @@ class Storage(AwsPart):
 
     def _delete(self, operation: str, **which: str) -> None:
         try:
-            settled(lambda: self._aws.call("ec2", operation, **which))
+            self._aws.settled("ec2", operation, **which)
         except Gone:
             return

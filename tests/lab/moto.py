@@ -1,6 +1,7 @@
 """AWS's emulator (moto) as a process of its own on loopback, for the AWS kind's tests, demo and benchmark.
 
 It stands for AWS's answers only: it knows no date condition, no boundary and no time, so nothing here proves a fence.
+Where it ignores a limit that it is told, or says another word than AWS, it is put right in `main`.
 """
 
 import subprocess
@@ -48,9 +49,9 @@ class Moto:
 def moto(log: Path | None = None) -> Iterator[Moto]:
     """A server that answers, ended with its own pid."""
     port = free_port()
-    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", __name__, "-H", "127.0.0.1", "-p", str(port)]
     with open(log or "/dev/null", "ab") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said)
+        process = subprocess.Popen(command, stdout=said, stderr=said, cwd=Path(__file__).parents[2])
     server = Moto(port, process)
     try:
         until("the emulator answers", lambda: _answers(server), within=60, every=0.1)
@@ -67,3 +68,33 @@ def _answers(server: Moto) -> bool | None:
             return True
     except OSError:
         return None
+
+
+def main() -> None:
+    """The server's process. Batch changes `maxvCpus` when asked, and says what AWS says of a name that is taken."""
+    from moto.batch.exceptions import ClientException
+    from moto.batch.models import BatchBackend
+    from moto.server import main as serve
+
+    create, update = BatchBackend.create_compute_environment, BatchBackend.update_compute_environment
+
+    def created(batch: BatchBackend, compute_environment_name: str, *rest: Any, **more: Any) -> Any:
+        if batch.get_compute_environment(compute_environment_name) is not None:
+            raise ClientException("Object already exists")
+        return create(batch, compute_environment_name, *rest, **more)
+
+    def updated(batch: BatchBackend, compute_environment_name: str, state: str | None, compute_resources: Any,
+                service_role: str | None) -> tuple[str, str]:
+        answer = update(batch, compute_environment_name, state, compute_resources, service_role)
+        found = batch.get_compute_environment(compute_environment_name)
+        assert found is not None
+        found.compute_resources = {**(found.compute_resources or {}), **(compute_resources or {})}
+        return answer
+
+    BatchBackend.create_compute_environment = created  # type: ignore[method-assign,assignment]
+    BatchBackend.update_compute_environment = updated  # type: ignore[method-assign,assignment]
+    serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,8 @@ REGIONS = {"eu-central-1": "aws", "cn-north-1": "aws-cn"}
 @pytest.fixture(params=sorted(REGIONS))
 def names(request: pytest.FixtureRequest) -> Names:
     aws = Aws(AwsSettings("north", request.param), {})
-    aws._caller = f"arn:{REGIONS[request.param]}:iam::123456789012:role/tenure"
+    aws._number = "123456789012"
+    aws._caller = f"arn:{REGIONS[request.param]}:iam::{aws._number}:role/tenure"
     return Names(aws)
 
 
