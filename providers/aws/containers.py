@@ -129,13 +129,13 @@ class Containers(AwsPart):
         found = self._aws.all("batch", "describe_job_queues", "jobQueues")
         return [one for one in found if _there(one)]
 
-    def room(self, armed: set[str]) -> None:
-        """NeedsHuman, before anything is created, when AWS would not give another account its place. `armed` are the
-        accounts that have a lease, and may still be without their environment."""
-        coming = {self._names.of(account) for account in armed}
+    def room(self, account: str, armed: set[str]) -> None:
+        """NeedsHuman, before anything is created, when AWS would not give the account its place. `armed` are the others
+        that have a lease, and may still be without their environment."""
+        coming = {self._names.of(other) for other in armed}
         for what, names in (("compute environments", {one["computeEnvironmentName"] for one in self.environments()}),
                             ("job queues", {one["jobQueueName"] for one in self.queues()})):
-            if len(names | coming) >= MOST:
+            if self._names.of(account) not in names and len(names | coming) >= MOST:
                 raise NeedsHuman(
                     f"site {self._names.site}: {self._names.region} has {len(names | coming)} {what} in use or"
                     f" promised, and AWS allows {MOST}", remedy="this limit is fixed: add a site in another region,"

@@ -28,6 +28,7 @@ from providers.protocol import (
     Fenced,
     Finding,
     Leftover,
+    NeedsHuman,
     Opened,
     Outage,
     Part,
@@ -83,11 +84,25 @@ class AwsSite:
         if known is None or known.gone:
             lease.not_lower(known, spec.account, generation)
             fargate.fits(spec)
-            self._containers.room({one.account for one in self._leases.all()})
+            self._room(spec.account)
         answer = self._leases.change(spec.account, lambda known, now: lease.arm(
             known, spec.account, end.timestamp(), generation, now))
-        self._ends.enforce(spec.account)
+        if known is None or known.gone or known.starts_at is None:
+            self._room_still(spec.account, generation)
+        self._enforce(spec.account)
         return answer
+
+    def _room(self, account: str) -> None:
+        self._containers.room(account, {one.account for one in self._leases.all()} - {account})
+
+    def _room_still(self, account: str, generation: int) -> None:
+        """Two workers may both have found the last place: each counts again once its own row is written, so that never
+        more than there are places remain, and whoever has none leaves nothing but a row that says so."""
+        try:
+            self._room(account)
+        except NeedsHuman:
+            self._leases.change(account, lambda known, now: _gone(known, account, generation))
+            raise
 
     def open(self, spec: Spec, duration: timedelta, generation: int) -> Opened:
         checked_account(spec.account)
@@ -170,7 +185,7 @@ class AwsSite:
         for name in reversed(PARTS):
             self._own[name].take(account)
         self._ends.take(account)
-        self._leases.change(account, lambda known, now: (replace(_kept(known, account, generation), gone=True), None))
+        self._leases.change(account, lambda known, now: _gone(known, account, generation))
 
     def accounts(self) -> list[str]:
         traces = {one.account for one in self._leases.all()} | self._ends.everyone()
@@ -215,8 +230,8 @@ class AwsSite:
         self._aws.close()
 
 
-def _kept(known: lease.Lease | None, account: str, generation: int) -> lease.Lease:
+def _gone(known: lease.Lease | None, account: str, generation: int) -> tuple[lease.Lease, None]:
     """The row after everything else is gone; somebody with a higher generation may have written meanwhile."""
     lease.not_lower(known, account, generation)
     assert known is not None
-    return known
+    return replace(known, gone=True), None

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from providers.aws import policies
+from providers.aws.containers import MOST
 from providers.aws.site import AwsSite
 from providers.protocol import PARTS, NeedsHuman, PartName, Refused, Spec, TryLater, only
 from tests.lab.moto import Moto, moto
@@ -266,6 +267,22 @@ def test_what_is_not_as_it_was_made_is_not_opened(server: Moto, other: AwsSite, 
         other.open(quiet, HOUR, 2)
     other.parts["network"].ensure(quiet)
     other.open(quiet, HOUR, 2)
+
+
+def test_of_two_workers_at_the_last_place_one_has_it(server: Moto, site: AwsSite, other: AwsSite, between: Between,
+                                                     account: Spec) -> None:
+    """Both found it free. The one that wrote later counts again, and leaves nothing."""
+    second = replace(spec(), images=account.images)
+    there = [{"computeEnvironmentName": f"other-{number}", "status": "VALID", "tags": {}} for number in range(MOST - 1)]
+    full = times(1000, "DescribeComputeEnvironments", lambda: {"computeEnvironments": there})
+    between.before = each_of(full, once("PutItem", lambda: other.arm(second, other.now() + HOUR, 1) and None))
+    with pytest.raises(NeedsHuman, match=f"{MOST} compute environments"):
+        site.arm(account, site.now() + HOUR, 1)
+    assert site.leftovers(account.account) == []
+    assert [one.account for one in other._leases.all()] == [second.account]
+    only_fenced(other, second)
+    only(other.clean([(second.account, 6)]))
+    site.arm(account, site.now() + HOUR, 7)
 
 
 class Lost:
