@@ -68,6 +68,19 @@ class Access(AwsPart):
         """Everything of access hangs on the account's role."""
         return set()
 
+    def sessions(self) -> tuple[bool, str]:
+        """Whether AWS would give out sessions as they are set up, and what was seen."""
+        caller, hours = self._aws.caller, self._aws.settings.session_hours
+        if ":role/" in caller and hours > 1:
+            return False, f"sessions of {hours} h are set, and AWS gives a role ({caller}) no more than 1 h"
+        roles = [role for role in self._aws.all("iam", "list_roles", "Roles", PathPrefix=self._names.path)
+                 if role["RoleName"].startswith("tn-")]
+        others = [role["RoleName"] for role in roles
+                  if policies.trusted(role["AssumeRolePolicyDocument"]) != {caller}]
+        if others:
+            return False, f"not {caller}, but somebody else is trusted by {', '.join(sorted(others)[:5])}"
+        return True, f"sessions of {hours} h; {len(roles)} roles trust {caller}"
+
     def mint(self, account: str, holder_key: str, end: datetime, now: datetime) -> Credential:
         """A session of the role, sealed to the holder's key: nobody else can read it, we neither."""
         until = end.astimezone(UTC).replace(microsecond=0)

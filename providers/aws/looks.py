@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from providers.aws.access import Access
 from providers.aws.containers import MOST, Containers
 from providers.aws.edge import Aws
 from providers.aws.ground import Ground, Piece
@@ -14,6 +15,9 @@ from providers.aws.part import AwsPart
 from providers.protocol import ACCOUNT_ID, PARTS, Finding, Leftover, NeedsHuman, PartName, SiteError
 
 MOST_SKEW = 2.0
+REMEDIES: Mapping[PartName, str] = {
+    "access": "set session_hours: 1 or give Tenure an IAM user; run it as the principal that the roles trust, or arm"
+              " their accounts again (`tenure account extend`)"}
 
 
 def listings(account: str, of: Iterable[tuple[str, Callable[[str], list[Leftover]]]]) -> list[Leftover]:
@@ -47,7 +51,7 @@ def findings(aws: Aws, ground: Ground, parts: Mapping[PartName, AwsPart]) -> lis
     for piece in ground.pieces:
         found.append(_asked(piece.what, partial(_there, piece), f"tenure site prepare {site}"))
     for name in PARTS:
-        seen = _asked(name, partial(_part, parts[name]), "raise the limit, or drain this site")
+        seen = _asked(name, partial(_part, parts[name]), REMEDIES.get(name, "raise the limit, or drain this site"))
         found.append(replace(seen, part=name))
     return found
 
@@ -64,6 +68,8 @@ def _part(part: AwsPart) -> tuple[bool, str]:
         environments, queues = len(part.environments()), len(part.queues())
         seen = f"{environments} of {MOST} compute environments, {queues} of {MOST} queues"
         return max(environments, queues) < MOST, seen
+    if isinstance(part, Access):
+        return part.sessions()
     if isinstance(part, Network):
         free = len(part.free(part.vpc()))
         return free > 0, f"{free} slices free"

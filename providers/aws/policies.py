@@ -89,6 +89,12 @@ def trust(caller: str, partition: str, number: str, end: float) -> Document:
     ]}
 
 
+def trusted(document: Document) -> set[str]:
+    """Who makes sessions by this trust."""
+    return {one.get("Condition", {}).get("StringEquals", {}).get("aws:PrincipalArn", "")
+            for one in document["Statement"]}
+
+
 def fence() -> Document:
     """Denies everything, in sessions that exist already as well."""
     return {"Version": VERSION, "Statement": [

@@ -20,6 +20,7 @@ from providers.protocol import (
     PARTS,
     Armed,
     BadKey,
+    Finding,
     Leftover,
     NeedsHuman,
     Refused,
@@ -262,29 +263,35 @@ def test_what_was_made_twice_is_taken_away_twice(server: Moto, region: str, site
     assert site.leftovers(account.account) == []
 
 
-def test_others_things_of_the_same_name_are_not_touched(server: Moto, region: str, site: AwsSite,
-                                                        account: Spec) -> None:
-    """A role that merely has our name stops the account, and stays as it was."""
+def access(site: AwsSite) -> Finding:
+    (found,) = [one for one in site.check() if one.part == "access"]
+    return found
+
+
+def test_the_check_says_when_no_session_can_be_minted(server: Moto, region: str, site: AwsSite, account: Spec) -> None:
+    """A role that trusts somebody else than who Tenure is now; put right by the next arming."""
+    complete(site, account)
+    assert access(site).ok
     iam, name = server.client("iam", region), f"tn-{account.account}"
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}", Description="somebody's")
-    site.arm(account, site.now() + HOUR, 1)
-    try:
-        with pytest.raises(NeedsHuman, match="not ours"):
-            site.parts["account"].ensure(account)
-        assert iam.get_role(RoleName=name)["Role"]["Description"] == "somebody's"
-    finally:
-        iam.delete_role(RoleName=name)
+    trust = policies.trust("arn:aws:iam::123456789012:role/before", "aws", "123456789012", site.now().timestamp())
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+    found = access(site)
+    assert (found.ok, name in found.seen) == (False, True)
+    site.arm(account, site.now() + 2 * HOUR, 2)
+    assert access(site).ok
 
 
-def test_another_site_s_account_is_not_seen(server: Moto, region: str, site: AwsSite, account: Spec) -> None:
-    """Two sites in one region of one AWS account share nothing."""
-    with closing(connect("south", server.settings(region, vpc_cidr="10.80.0.0/16"), KEYS)) as south:
-        south.prepare(dry_run=False)
-        complete(site, account)
-        assert south.accounts() == []
-        assert [left for left in south.leftovers(account.account) if left.kind not in (
-            "compute environment", "job queue", "job definition", "role policy")] == []
-        south.unprepare(dry_run=False)
+def test_the_check_says_when_sessions_are_too_long(server: Moto, region: str, site: AwsSite) -> None:
+    """A Tenure that is a role gets an hour, whatever is set."""
+    role = server.client("iam", region).create_role(
+        RoleName=f"tenure-{region[:2]}", Path="/ops/", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    got = server.client("sts", region).assume_role(RoleArn=role, RoleSessionName="worker")["Credentials"]
+    keys = {"access_key_id": got["AccessKeyId"], "secret_access_key": got["SecretAccessKey"],
+            "session_token": got["SessionToken"]}
+    for hours, ok in ((12, False), (1, True)):
+        with closing(connect(f"long-{region[:2]}", server.settings(region, session_hours=hours), keys)) as long:
+            found = access(long)
+            assert (found.ok, role in found.seen) == (ok, True)
 
 
 def test_the_session_is_sealed_to_the_holder_s_key(site: AwsSite, account: Spec, tmp_path: Path) -> None:
