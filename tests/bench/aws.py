@@ -1,26 +1,45 @@
-"""What one account costs at AWS, in calls and seconds, at an emulator: its seconds are not AWS's, its calls are.
+"""Redeemed → usable, fence and reclaim through the whole of Tenure at an emulator of AWS, beside the same account by
+raw boto3; and what one account costs in calls. Its seconds are not AWS's, its calls are.
 
-    python -m tests.bench.aws [--count 5]
+    python -m tests.bench.aws [--count 5] [--many 8]
 """
 
 import argparse
+import configparser
+import os
+import shutil
 import statistics
+import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import boto3
+import yaml
+
+from providers.aws.containers import MOST
 from providers.aws.edge import Aws
 from providers.aws.settings import parse
 from providers.aws.site import AwsSite
 from providers.protocol import PARTS, Spec, only
-from tests.lab.moto import KEYS, moto
+from tests.bench import awsbyhand, linux
+from tests.demo.world import World
+from tests.drive import Holder, Tenure
+from tests.lab.lab import Lab
+from tests.lab.moto import KEYS, Moto, moto
+from tests.lab.place import Place
+from tests.lab.tenured import offer_document
 from tests.providers.keys import make_key
 from tests.providers.specs import spec
 
+SITE = "cloud-1"
 HOUR = timedelta(hours=1)
 IMAGE = "public.ecr.aws/docker/library/busybox:1"
 
@@ -39,12 +58,77 @@ class Counted(Aws):
         return super().all(service, operation, key, **arguments)
 
 
+class CloudHolder(Holder):
+    """Keeps the sealed session of the claim, as its file."""
+
+    def claim(self, url: str) -> dict[str, Any]:
+        got = super().claim(url)
+        (self.folder / "session.age").write_text(got["sealed"])
+        return got
+
+
+@dataclass
+class Cloud(World):
+    """The stage without a lab of its own: a region of the emulator."""
+
+    def holder(self, name: str) -> Holder:
+        return CloudHolder(self.tenure.home.parent / "holders" / name)
+
+
+def build(folder: Path, server: Moto) -> Cloud:
+    """Tenure with a site prepared at the emulator, by its own commands; boto3 finds its credentials, as ever."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": KEYS["access_key_id"], "AWS_SECRET_ACCESS_KEY": KEYS["secret_access_key"]}
+    world = Cloud(Lab(SITE), Place(SITE, 0, folder), Tenure(folder / "home"))
+    world.tenure.init()
+    offer = offer_document("rental", 24 * HOUR, images=[IMAGE], models=[], grace="1h")
+    document = folder / "site.yaml"
+    document.write_text(yaml.safe_dump({"offers": [offer], "sites": [{
+        "name": SITE, "kind": "aws", "tier": "hub", "settings": server.settings(),
+        "places": [{"offer": "rental", "count": MOST}]}]}))
+    world.tenure.cli("apply", "-f", str(document))
+    world.tenure.cli("site", "prepare", SITE, "--yes")
+    world.secret = world.tenure.cli("sender", "add", "portal")["secret"]
+    world.token = world.tenure.cli("token", "add", "--role", "admin", "--name", "bench")["token"]
+    return world
+
+
+def submit(server: Moto, holder: Holder) -> None:
+    """Open the session with the holder's key and submit a job with it, as the session's own text says."""
+    text = subprocess.run(["age", "-d", "-i", str(holder.key), str(holder.folder / "session.age")], capture_output=True,
+                          check=True, timeout=20).stdout.decode()
+    profiles = configparser.ConfigParser()
+    profiles.read_string(text)
+    profile = profiles.sections()[0]
+    keys, name = profiles[profile], profile.replace("tenure-", "tn-")
+    batch = boto3.client("batch", region_name=keys["region"], endpoint_url=server.url,
+                         aws_access_key_id=keys["aws_access_key_id"], aws_session_token=keys["aws_session_token"],
+                         aws_secret_access_key=keys["aws_secret_access_key"])
+    assert batch.submit_job(jobName="first", jobQueue=name, jobDefinition=f"{name}-0")["jobId"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=5)
-    count = parser.parse_args().count
-    print("AWS's emulator on this machine: seconds are the emulator's, calls are what AWS would be asked")
-    with moto() as server, closing(AwsSite(Counted(parse("bench", server.settings()), KEYS))) as site:
+    parser.add_argument("--many", type=int, default=8)
+    options = parser.parse_args()
+    print("AWS's emulator on this machine: seconds are Tenure's and its own, calls are what AWS would be asked.\n"
+          "The first output is here a job submitted with the claimed session, opened by `age`; no job runs.")
+    folder = Path(tempfile.mkdtemp(prefix="tenure-bench-"))
+    try:
+        with moto() as server:
+            server.run_no_job()
+            site_alone(server, options.count)
+            world = build(folder, server)
+            for act, seconds in awsbyhand.accounts(server, options.count).items():
+                linux.line(f"floor: {act} by hand, raw boto3", seconds)
+            linux.run(world, options.count, options.many, partial(submit, server))
+    finally:
+        shutil.rmtree(folder)
+
+
+def site_alone(server: Moto, count: int) -> None:
+    """The site's own calls, counted, without Tenure."""
+    with closing(AwsSite(Counted(parse("bench", server.settings(vpc_cidr="10.80.0.0/16")), KEYS))) as site:
         site.prepare(dry_run=False)
         client, floor = server.client("sts"), []
         for _ in range(count):
@@ -58,6 +142,7 @@ def main() -> None:
         for name, seen in rows.items():
             _line(name, [seconds for seconds, _, _ in seen], round(statistics.median(calls for _, calls, _ in seen)),
                   seen[-1][2])
+        site.unprepare(dry_run=False)
 
 
 def _account(site: AwsSite, rows: dict[str, list[tuple[float, int, str]]]) -> None:
