@@ -14,11 +14,8 @@ KINDS: Mapping[str, str] = {
     "memory": "providers.memory.site",
     "slurm": "providers.slurm.site",
 }
-"""Each module has `connect(name, settings, secrets)`, and `SECRETS`: the keys that Tenure makes for its sites. Imported
-on first use: a worker loads only the SDKs it needs."""
-
-NOTHING_AFTER_THE_END = frozenset({"aws"})
-"""Kinds whose `rescue` always refuses: there holders are not told that they may fetch anything."""
+"""Each module has `connect(name, settings, secrets)`; `SECRETS`: the keys that Tenure makes for its sites; `RESCUES`:
+whether its `rescue` gives anything. Imported on first use: a worker loads only the SDKs it needs."""
 
 
 def connect(kind: str, name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> Site:
@@ -29,8 +26,8 @@ def connect(kind: str, name: str, settings: Mapping[str, object], secrets: Mappi
 
 
 def rescues(kind: str) -> bool:
-    """Whether holders at a site of this kind may fetch their files after the end."""
-    return kind in KINDS and kind not in NOTHING_AFTER_THE_END
+    """Whether holders at a site of this kind may fetch their files after the end: if not, they are not told so."""
+    return kind in KINDS and cast(bool, import_module(KINDS[kind]).RESCUES)
 
 
 def secrets_of(kind: str) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ from providers.protocol import (
 
 SECRETS: tuple[str, ...] = ()
 """Keys that Tenure makes for such a site: none, it has AWS's own."""
+RESCUES = False
+"""Nothing reads a volume but a job, and none runs after the end."""
 LONGEST_NOTICE = 4096
 AT_ONCE = 16
 

@@ -11,6 +11,7 @@ from providers.linux.account import Account
 from providers.linux.containers import Containers
 
 SECRETS = OF_HOST
+RESCUES = True
 
 
 def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) -> "LinuxSite":

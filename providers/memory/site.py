@@ -42,6 +42,7 @@ T = TypeVar("T")
 LONGEST_NOTICE = 4096
 MOST_SKEW = timedelta(seconds=2)
 SECRETS = ("ca_key",)
+RESCUES = True
 
 
 def connect(name: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> "MemorySite":

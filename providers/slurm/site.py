@@ -13,6 +13,7 @@ from providers.slurm.account import Account
 from providers.slurm.containers import Containers
 
 SECRETS = OF_HOST
+RESCUES = True
 
 
 def connect(name: str, raw: Mapping[str, object], secrets: Mapping[str, str]) -> "SlurmSite":

@@ -4,9 +4,11 @@ The ledger of used uids and the tombstone (an id and a generation) stay by desig
 twice and a late worker from bringing an account back. They hold nothing of the tenant's.
 """
 
+import contextlib
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.lab.place import Place
@@ -15,10 +17,10 @@ ROOTS = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/user", "/var/mail"
          "/var/lib/systemd/linger", "/run/lock")
 
 
-def listing(place: Place, account: str, uid: int) -> list[str]:
-    """One line for each thing found; an empty list is an empty host."""
-    found = [*_processes(uid), *_names(account, uid), *_files(place, account, uid), *_kernel(place, account, uid),
-             *_jobs(account)]
+def listing(place: Place, account: str, uid: int, roots: Iterable[str] = ROOTS) -> list[str]:
+    """One line for each thing found; an empty list is an empty host. `roots`: where others' files lie too."""
+    found = [*_processes(uid), *_names(account, uid), *_files(place, account, uid, roots), *_pool(place, account, uid),
+             *_texts(place, account), *_kernel(place, account, uid), *_jobs(account)]
     return sorted(set(found))
 
 
@@ -57,16 +59,32 @@ def _names(account: str, uid: int) -> list[str]:
     return found
 
 
-def _files(place: Place, account: str, uid: int) -> list[str]:
+def _files(place: Place, account: str, uid: int, roots: Iterable[str]) -> list[str]:
     found = []
-    for root in (*ROOTS, str(place.folder), str(place.run)):
+    for root in (*roots, str(place.folder), str(place.run)):
         if not os.path.isdir(root):
             continue
         walked = _run("find", root, "-xdev", "(", "-uid", str(uid), "-o", "-gid", str(uid), "-o", "-name",
                       f"*{account}*", ")", "-not", "-path", "*/tombstones/*")
         found += [f"file {line}" for line in walked.splitlines() if line]
+    return found
+
+
+def _pool(place: Place, account: str, uid: int) -> list[str]:
+    """Subvolumes, and the quota group of the account's uid."""
     pool = str(place.path("pool"))
-    found += [f"subvolume {line}" for line in _lines(_run("btrfs", "subvolume", "list", "-o", pool), account)]
+    found = [f"subvolume {line}" for line in _lines(_run("btrfs", "subvolume", "list", "-o", pool), account)]
+    return found + [f"qgroup {line}" for line in _lines(_run("btrfs", "qgroup", "show", pool), f"1/{uid} ")]
+
+
+def _texts(place: Place, account: str) -> list[str]:
+    """Files of the site's own that speak of the account, but for the ledger and its tombstone."""
+    state = place.path("state")
+    found = []
+    for file in state.rglob("*") if state.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            kept = file == state / "uids" or file.parent.name == "tombstones"
+            found += [f"file {file}"] if not kept and account in file.read_text(errors="replace") else []
     return found
 
 

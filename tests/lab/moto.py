@@ -25,6 +25,7 @@ class Moto:
     def __init__(self, port: int, process: "subprocess.Popen[bytes]") -> None:
         self.port = port
         self.process = process
+        self._clients: dict[tuple[str, str], Any] = {}
 
     @property
     def url(self) -> str:
@@ -36,8 +37,11 @@ class Moto:
 
     def client(self, service: str, region: str = "eu-central-1") -> Any:
         """Straight to a service, past our own code."""
-        return boto3.client(service, region_name=region, endpoint_url=self.url,
-                            aws_access_key_id=KEYS["access_key_id"], aws_secret_access_key=KEYS["secret_access_key"])
+        if (service, region) not in self._clients:
+            self._clients[service, region] = boto3.client(
+                service, region_name=region, endpoint_url=self.url,
+                aws_access_key_id=KEYS["access_key_id"], aws_secret_access_key=KEYS["secret_access_key"])
+        return self._clients[service, region]
 
     def run_no_job(self) -> None:
         """Jobs are over as soon as they are submitted; otherwise the emulator looks for a Docker to run them."""

@@ -1,19 +1,24 @@
-"""Accounts with open logins for tests of the gate, and a terminal to log in with."""
+"""Accounts with open logins, and what a holder logs in with: a key with the stock client, a terminal."""
 
 import fcntl
 import os
 import pty
 import select
 import struct
+import subprocess
 import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from providers.protocol import Credential, Site, Spec
 from tests.lab.accounts import Tenant, new_id, spec
 from tests.lab.client import Client
 from tests.lab.lab import Lab
+from tests.providers.keys import KeyPair, make_key
 
 IMAGE = "localhost/busybox:1"
 
@@ -27,6 +32,31 @@ def holder(lab: Lab, client: Client, **sizes: Any) -> Iterator[Tenant]:
     finally:
         tenant.clean()
         assert tenant.leftovers() == []
+
+
+class Holder:
+    """A holder with a key of their own and the stock client."""
+
+    def __init__(
+        self, site: Site, account: Spec, folder: Path, key: KeyPair | None = None, end: datetime | None = None
+    ) -> None:
+        self.key, self.folder = key or make_key(), folder
+        self.given: Credential = site.issue(account, self.key.public, end or site.now() + timedelta(minutes=4))
+        (folder / "key").write_text(self.key.private)
+        (folder / "key").chmod(0o600)
+        (folder / "key-cert.pub").write_text(self.given.certificate + "\n")
+        (folder / "known").write_text("\n".join(self.given.host_keys) + "\n")
+
+    def ssh(self, *words: str, login: str = "", options: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+        strict = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.folder}/known", "IdentitiesOnly=yes")
+        quiet = ("BatchMode=yes", "ConnectTimeout=10", f"Port={self.given.port}")
+        argv = ["ssh", "-F", "none", "-i", str(self.folder / "key"), *options]
+        argv += [part for one in (*strict, *quiet) for part in ("-o", one)]
+        argv += [login or self.given.login, *words]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+
+    def gets_in(self) -> bool:
+        return self.ssh("true").returncode == 0
 
 
 class Terminal:

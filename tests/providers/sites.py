@@ -1,12 +1,14 @@
 """A site of each kind that this machine can show, for the suite that every kind must pass."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 
+from providers.aws.site import connect as connect_aws
+from providers.memory.site import connect as connect_memory
 from providers.memory.world import forget
-from providers.protocol import Site
 from providers.registry import connect
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
@@ -15,34 +17,41 @@ from tests.lab.place import Place
 from tests.lab.program import MODEL, described
 from tests.lab.slurm import SlurmLab
 from tests.providers.keys import make_key
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A site, and what its offers may name there."""
-
-    site: Site
-    images: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
+from tests.providers.shown import Shown
+from tests.providers.shown_aws import Api, ShownAws
+from tests.providers.shown_hosts import ShownCluster, ShownHost
+from tests.providers.shown_memory import ShownMemory
 
 
 @contextmanager
 def memory() -> Iterator[Shown]:
     forget("every")
-    yield Shown(connect("memory", "every", {}, {}), ("localhost/any:1",), ("any",))
+    yield ShownMemory("memory", connect_memory("every", {}, {}), ("localhost/any:1",), ("any",))
     forget("every")
 
 
 @contextmanager
 def linux() -> Iterator[Shown]:
+    with on_lab("linux", Lab(f"s{os.getpid()}"), ShownHost) as shown:
+        yield shown
+
+
+@contextmanager
+def slurm() -> Iterator[Shown]:
+    """A cluster of one node."""
+    with on_lab("slurm", SlurmLab(f"sl{os.getpid()}"), ShownCluster) as shown:
+        yield shown
+
+
+@contextmanager
+def on_lab(kind: str, lab: Lab, shown: type[ShownHost]) -> Iterator[Shown]:
     """A prepared site on a lab of its own, taken down afterwards."""
-    lab = Lab(f"s{os.getpid()}")
     try:
         place = lab.up()
         settings, secrets = lab_access(place)
-        with closing(connect("linux", place.name, settings, secrets)) as site:
+        with closing(connect(kind, place.name, settings, secrets)) as site, tempfile.TemporaryDirectory() as folder:
             site.prepare(dry_run=False)
-            yield Shown(site, (IMAGE,), (MODEL,))
+            yield shown(kind, site, (IMAGE,), (MODEL,), place=place, folder=Path(folder))
     finally:
         lab.down()
 
@@ -59,25 +68,12 @@ def lab_access(place: Place) -> tuple[dict[str, object], dict[str, str]]:
 
 
 @contextmanager
-def slurm() -> Iterator[Shown]:
-    """A prepared cluster of one node on a lab of its own, taken down afterwards."""
-    lab = SlurmLab(f"sl{os.getpid()}")
-    try:
-        place = lab.up()
-        settings, secrets = lab_access(place)
-        with closing(connect("slurm", place.name, settings, secrets)) as site:
-            site.prepare(dry_run=False)
-            yield Shown(site, (IMAGE,), (MODEL,))
-    finally:
-        lab.down()
-
-
-@contextmanager
 def aws() -> Iterator[Shown]:
     """A prepared site at AWS's emulator."""
-    with moto() as server, closing(connect("aws", "every", server.settings(), KEYS)) as site:
+    with moto() as server, closing(connect_aws("every", server.settings(), KEYS)) as site:
+        api = Api(site)
         site.prepare(dry_run=False)
-        yield Shown(site, ("public.ecr.aws/docker/library/busybox:1",))
+        yield ShownAws("aws", site, ("public.ecr.aws/docker/library/busybox:1",), server=server, api=api)
 
 
 KINDS = {"memory": memory, "linux": linux, "slurm": slurm, "aws": aws}

@@ -21,7 +21,6 @@ from providers.protocol import (
     Armed,
     BadKey,
     Finding,
-    Leftover,
     NeedsHuman,
     Refused,
     SiteError,
@@ -227,19 +226,6 @@ def test_the_fifty_first_environment_is_refused_before_anything_is_made(server: 
     finally:
         for name in others:
             batch.delete_compute_environment(computeEnvironment=name)
-
-
-def test_a_listing_that_fails_counts_as_not_empty(site: AwsSite, account: Spec,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody knows what it would have shown."""
-    own = site._own["storage"]
-
-    def fails(account: str) -> list[Leftover]:
-        raise TryLater("aws ec2 describe_volumes: RequestLimitExceeded")
-
-    monkeypatch.setattr(own, "left", fails)
-    (left,) = site.leftovers(account.account)
-    assert (left.kind, left.unlisted) == ("storage", True)
 
 
 def test_what_is_left_is_named_service_by_service(site: AwsSite, account: Spec) -> None:

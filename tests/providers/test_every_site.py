@@ -8,34 +8,42 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 
 from providers.metering import hour
 from providers.protocol import (
     PARTS,
     AlreadyFenced,
     Armed,
-    Credential,
-    Leftover,
     PartName,
     Refused,
     Site,
     Spec,
     Stale,
-    Usage,
     only,
 )
 from providers.registry import KINDS as REGISTERED
 from tests.lab.place import Unfit
-from tests.lab.shell import until
+from tests.providers.every import (
+    GONE,
+    HOUR,
+    LATER,
+    MINUTE,
+    SECOND,
+    armed,
+    complete,
+    ended,
+    fence,
+    live,
+    passed,
+    persist,
+    principals_of,
+    rescued,
+    without,
+)
 from tests.providers.keys import make_key
-from tests.providers.sites import KINDS, Shown
+from tests.providers.shown import Shown
+from tests.providers.sites import KINDS
 from tests.providers.specs import new_id, spec
-
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-LATER = 10 * MINUTE
-GONE = 1 << 40
-"""A generation above any that a test uses."""
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -63,39 +71,6 @@ def account(shown: Shown) -> Iterator[Spec]:
     assert shown.site.leftovers(made.account) == []
 
 
-def armed(site: Site, account: Spec, generation: int = 1) -> None:
-    assert isinstance(site.arm(account, site.now() + LATER, generation), Armed)
-
-
-def complete(site: Site, account: Spec) -> None:
-    """Armed, with all parts; logins closed."""
-    armed(site, account)
-    for part in PARTS:
-        site.parts[part].ensure(account)
-
-
-def live(site: Site, account: Spec) -> None:
-    complete(site, account)
-    site.open(account, 5 * MINUTE, 2)
-
-
-def fence(site: Site, account: Spec, generation: int) -> None:
-    (row,) = site.fence([(account.account, generation)], "operator")
-    assert row.error is None
-
-
-def persist(ask: Callable[[], list[Usage]]) -> list[Usage]:
-    """Ask until there is something to tell: a moment after the opening."""
-    found: list[Usage] = []
-
-    def some() -> bool:
-        found[:] = ask()
-        return bool(found)
-
-    until(some, "the first interval")
-    return list(found)
-
-
 def test_every_registered_kind_is_in_this_suite() -> None:
     """A new kind is one folder, one registry line, and a way to show it here."""
     assert set(REGISTERED) == set(KINDS)
@@ -115,12 +90,18 @@ def test_ensuring_twice_is_ensuring_once(site: Site, account: Spec) -> None:
     assert {part: site.parts[part].ensure(account) for part in PARTS} == first
 
 
-def test_observing_changes_nothing(site: Site, account: Spec) -> None:
-    """Of an account that is armed only, nothing is there before and after."""
+def test_observing_changes_nothing(shown: Shown, account: Spec) -> None:
+    """Of an account that is armed only, nothing is there before and after; nor is a whole one another."""
+    site = shown.site
     armed(site, account)
     before = site.leftovers(account.account)
     assert [site.parts[part].observe(account) for part in PARTS] == [None] * len(PARTS)
     assert site.leftovers(account.account) == before
+    made = {part: site.parts[part].ensure(account) for part in PARTS}
+    whole = shown.there(account)
+    for _ in range(2):
+        assert {part: site.parts[part].observe(account) for part in PARTS} == made
+    assert shown.there(account) == whole
 
 
 def test_every_part_says_its_identity(site: Site, account: Spec) -> None:
@@ -152,6 +133,30 @@ def test_a_half_made_account_is_adopted(site: Site, account: Spec, made: int) ->
             assert second[part].facts[fact] == seen.facts[fact]
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_half_made_is_adopted(shown: Shown, account: Spec, part: PartName) -> None:
+    """Whoever makes it dies before each of their steps at the site: the next one's is like one that nobody has cut
+    short, with what was there already."""
+    armed(shown.site, account)
+    mine = shown.site.parts[part]
+    for before in PARTS[: PARTS.index(part)]:
+        shown.site.parts[before].ensure(account)
+    whole = mine.ensure(account)
+    fatal, dying = 0, True
+    while dying:
+        fatal += 1
+        mine.remove(account)
+        dying = shown.dies(account, part, fatal)
+        half, made = mine.observe(account), mine.ensure(account)
+        assert made == mine.observe(account)
+        assert without(made, mine.identity) == without(whole, mine.identity)
+        assert half is None or {half.facts[one] for one in mine.identity} == {made.facts[one] for one in mine.identity}
+    assert fatal > 1
+    for after in PARTS[PARTS.index(part) :]:
+        shown.site.parts[after].ensure(account)
+    shown.site.open(account, MINUTE, 2)
+
+
 def test_larger_limits_leave_identity_alone(site: Site, account: Spec) -> None:
     """A conversion in place: only limits change."""
     live(site, account)
@@ -165,11 +170,32 @@ def test_larger_limits_leave_identity_alone(site: Site, account: Spec) -> None:
         }
 
 
-def test_arming_moves_the_end(site: Site, account: Spec) -> None:
-    """The answer is the end that the site now holds."""
-    live(site, account)
-    end = (site.now() + 3 * LATER).replace(microsecond=0)
-    assert site.arm(account, end, 3) == Armed(end, 3)
+def test_arming_moves_the_end_everywhere(shown: Shown, account: Spec) -> None:
+    """Later and earlier: all that enforces it at the site has the end that was answered, to the second."""
+    live(shown.site, account)
+    for generation, away in ((3, 3 * LATER), (4, LATER)):
+        end = (shown.site.now() + away).replace(microsecond=0)
+        assert shown.site.arm(account, end, generation) == Armed(end, generation)
+        ends = shown.ends(account)
+        assert ends
+        assert {where: at for where, at in ends.items() if abs(at - end) > SECOND} == {}
+
+
+def test_the_site_goes_by_the_end_that_was_armed_last(shown: Shown, account: Spec) -> None:
+    """Past an end that was moved later the holder gets in; past one that was moved closer the site has shut it."""
+    complete(shown.site, account)
+    first = shown.site.open(account, 4 * SECOND, 2).ends_at
+    assert isinstance(shown.site.arm(account, first + LATER, 3), Armed)
+    passed(shown.site, first)
+    gets_in = shown.holder(account)
+    assert gets_in()
+    end = shown.site.now() + 2 * SECOND
+    assert isinstance(shown.site.arm(account, end, 4), Armed)
+    passed(shown.site, end)
+    answer = shown.site.arm(account, end + LATER, 5)
+    assert isinstance(answer, AlreadyFenced)
+    assert answer.by == "end"
+    assert not gets_in()
 
 
 def test_a_lower_generation_is_stale(site: Site, account: Spec) -> None:
@@ -228,13 +254,17 @@ def test_an_account_in_use_is_not_removed(site: Site, account: Spec) -> None:
         only(site.clean([(account.account, 3)]))
 
 
-def test_fences_come_and_go(site: Site, account: Spec) -> None:
-    """Fenced twice is fenced once, at the first instant; lifted; fenced again."""
+def test_fences_come_and_go(shown: Shown, account: Spec) -> None:
+    """Fenced twice is fenced once, at the first instant; lifted, its holder gets in; fenced again."""
+    site = shown.site
     live(site, account)
     first, second = (site.fence([(account.account, 3)], "operator")[0] for _ in range(2))
     assert first.at == second.at
     assert isinstance(site.unfence(account, 4, site.now() + LATER), Armed)
+    gets_in = shown.holder(account)
+    assert gets_in()
     (third,) = site.fence([(account.account, 5)], "operator")
+    assert not gets_in()
     assert third.at is not None
     assert first.at is not None
     assert third.at > first.at
@@ -256,14 +286,17 @@ def test_a_fence_is_not_lifted_into_the_past(site: Site, account: Spec) -> None:
     assert isinstance(site.unfence(account, 4, site.now() - MINUTE), AlreadyFenced)
 
 
-def test_ensuring_lifts_no_fence(site: Site, account: Spec) -> None:
-    """Repairing a fenced account lets nobody in."""
-    live(site, account)
-    fence(site, account, 3)
+def test_ensuring_lifts_no_fence(shown: Shown, account: Spec) -> None:
+    """Repairing a fenced account lets nobody in, neither who was in before nor anybody new."""
+    live(shown.site, account)
+    gets_in = shown.holder(account)
+    assert gets_in()
+    fence(shown.site, account, 3)
     for part in PARTS:
-        site.parts[part].ensure(account)
+        shown.site.parts[part].ensure(account)
+    assert not gets_in()
     with pytest.raises(Refused):
-        site.issue(account, make_key().public, site.now() + MINUTE)
+        shown.site.issue(account, make_key().public, shown.site.now() + MINUTE)
 
 
 def test_nobody_gets_in_before_it_is_open(site: Site, account: Spec) -> None:
@@ -282,21 +315,6 @@ def test_the_same_key_gets_a_credential_again(site: Site, account: Spec) -> None
     assert first.expires == end.replace(microsecond=0)
 
 
-def rescued(shown: Shown, account: Spec, key: str) -> Credential:
-    """May fetch now; a kind that can give nothing after an end says so, and its holder can do nothing then."""
-    try:
-        return shown.site.rescue(account, key, shown.site.now() + MINUTE)
-    except Refused as said:
-        if "nothing can be fetched here" in str(said):
-            pytest.skip(str(said))
-        raise
-
-
-def ended(site: Site, account: Spec) -> None:
-    live(site, account)
-    assert isinstance(site.arm(account, site.now() - MINUTE, 3), Armed | AlreadyFenced)
-
-
 def test_files_are_fetched_after_the_end(shown: Shown, account: Spec) -> None:
     """Asked twice is asked once; the answer ends when it was said, and is not the one of logins."""
     live(shown.site, account)
@@ -310,12 +328,6 @@ def test_files_are_fetched_after_the_end(shown: Shown, account: Spec) -> None:
     assert first.expires == until.replace(microsecond=0)
     assert principals_of(first.certificate) != principals_of(login.certificate)
     assert first.login == login.login
-
-
-def principals_of(certificate: str) -> list[bytes]:
-    read = load_ssh_public_identity(certificate.encode())
-    assert isinstance(read, SSHCertificate)
-    return read.valid_principals
 
 
 def test_nothing_is_fetched_before_the_end(site: Site, account: Spec) -> None:
@@ -404,32 +416,48 @@ def test_what_was_never_there_is_fenced(site: Site, account: Spec) -> None:
         site.arm(account, site.now() + LATER, 4)
 
 
-@pytest.mark.parametrize("removed", range(len(PARTS) + 1))
-def test_leftovers_shrink_to_nothing(site: Site, account: Spec, removed: int) -> None:
-    """After each partial removal something is named until the account is cleaned; then nothing is."""
-    complete(site, account)
-    fence(site, account, 3)
+def test_leftovers_name_exactly_what_is_left(shown: Shown, account: Spec) -> None:
+    """What the site shows by other means, no more and no less; each part's removal takes something, for good."""
+    complete(shown.site, account)
+    fence(shown.site, account, 3)
+    before, gone = {"all", *shown.there(account)}, set[str]()
+    for part in (None, *reversed(PARTS)):
+        if part is not None:
+            shown.site.parts[part].remove(account)
+        left, there = shown.site.leftovers(account.account), shown.there(account)
+        assert {shown.called(one) for one in left} == there, part
+        assert not [one for one in left if one.unlisted]
+        gone |= before - there
+        assert before - there, part
+        assert not gone & there, part
+        before = there
+    only(shown.site.clean([(account.account, 4)]))
+    assert shown.site.leftovers(account.account) == []
+    assert shown.there(account) == set()
+
+
+@pytest.mark.parametrize("removed", range(len(PARTS)))
+def test_what_a_partial_destroy_left_is_cleaned(shown: Shown, account: Spec, removed: int) -> None:
+    """By the site's own listing and by another one."""
+    complete(shown.site, account)
+    fence(shown.site, account, 3)
     for part in list(reversed(PARTS))[:removed]:
-        site.parts[part].remove(account)
-    assert site.leftovers(account.account) != []
-    assert not [left for left in site.leftovers(account.account) if left.unlisted]
-    only(site.clean([(account.account, 4)]))
-    assert site.leftovers(account.account) == []
+        shown.site.parts[part].remove(account)
+    only(shown.site.clean([(account.account, 4)]))
+    assert shown.site.leftovers(account.account) == []
+    assert shown.there(account) == set()
 
 
-def test_each_removal_leaves_less(site: Site, account: Spec) -> None:
-    """What a part's removal took is not named again."""
-    complete(site, account)
-    fence(site, account, 3)
-    gone: set[Leftover] = set()
-    before = set(site.leftovers(account.account))
-    for part in reversed(PARTS):
-        site.parts[part].remove(account)
-        after = set(site.leftovers(account.account))
-        gone |= before - after
-        assert before - after, part
-        assert not gone & after, part
-        before = after
+def test_a_listing_that_fails_counts_as_not_empty(shown: Shown, account: Spec) -> None:
+    """Nobody knows what it would have shown, of an account that is cleaned, too."""
+    complete(shown.site, account)
+    fence(shown.site, account, 3)
+    only(shown.site.clean([(account.account, 4)]))
+    with shown.unlisted():
+        left = shown.site.leftovers(account.account)
+    assert left
+    assert all(one.unlisted for one in left)
+    assert shown.site.leftovers(account.account) == []
 
 
 def test_a_cleaned_account_never_comes_back(site: Site, account: Spec) -> None:
@@ -553,7 +581,8 @@ def test_a_site_with_accounts_stays_prepared(site: Site, account: Spec) -> None:
         site.unprepare(dry_run=False)
 
 
-@pytest.mark.parametrize("name", ["", "root", "../../../etc", "a2345678901", "aaaaaaaaa;", "--all12345", "аaaaaaaaaa"])
+@pytest.mark.parametrize("name", ["", "root", "../../../etc", "a2345678901", "aaaaaaaaa;", "--all12345", "аaaaaaaaaa",
+                                  "aaaaaaaaaa\n"])
 def test_a_name_that_attacks_is_refused(site: Site, name: str) -> None:
     """By every call, before anything happens."""
     bad = replace(spec(), account=name)
@@ -561,12 +590,15 @@ def test_a_name_that_attacks_is_refused(site: Site, name: str) -> None:
         lambda: site.arm(bad, site.now() + MINUTE, 1),
         lambda: site.open(bad, MINUTE, 1),
         lambda: site.unfence(bad, 1, site.now() + MINUTE),
+        lambda: site.issue(bad, make_key().public, site.now() + MINUTE),
         lambda: site.rescue(bad, make_key().public, site.now() + MINUTE),
         lambda: site.warn(name, "x"),
         lambda: site.leftovers(name),
         lambda: only(site.clean([(name, 1)])),
         lambda: site.export(name, [], lambda piece: None),
         lambda: site.usage(name, site.now()),
+        lambda: site.stored(name),
+        *(partial(site.parts[part].observe, bad) for part in PARTS),
         *(partial(site.parts[part].ensure, bad) for part in PARTS),
         *(partial(site.parts[part].remove, bad) for part in PARTS),
     ]

@@ -14,13 +14,15 @@ from typing import TypeVar
 import pytest
 
 from providers.linux.site import LinuxSite
-from providers.protocol import PARTS, Credential, Spec, TryLater, only
+from providers.protocol import PARTS, Spec, TryLater, only
 from providers.registry import connect
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
 from tests.lab.place import Unfit
-from tests.providers.keys import KeyPair, make_key
-from tests.providers.sites import Shown, lab_access, linux
+from tests.providers.holders import Holder
+from tests.providers.keys import make_key
+from tests.providers.shown import Shown
+from tests.providers.sites import lab_access, linux
 from tests.providers.specs import spec
 
 T = TypeVar("T")
@@ -68,28 +70,6 @@ def live(site: LinuxSite, account: Spec) -> None:
     for part in PARTS:
         site.parts[part].ensure(account)
     site.open(account, timedelta(minutes=5), 1)
-
-
-class Holder:
-    """A holder with a key of their own and the stock client."""
-
-    def __init__(
-        self, site: LinuxSite, account: Spec, folder: Path, key: KeyPair | None = None, end: datetime | None = None
-    ) -> None:
-        self.key, self.folder = key or make_key(), folder
-        self.given: Credential = site.issue(account, self.key.public, end or site.now() + timedelta(minutes=4))
-        (folder / "key").write_text(self.key.private)
-        (folder / "key").chmod(0o600)
-        (folder / "key-cert.pub").write_text(self.given.certificate + "\n")
-        (folder / "known").write_text("\n".join(self.given.host_keys) + "\n")
-
-    def ssh(self, *words: str, login: str = "", options: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
-        strict = ("StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.folder}/known", "IdentitiesOnly=yes")
-        quiet = ("BatchMode=yes", "ConnectTimeout=10", f"Port={self.given.port}")
-        argv = ["ssh", "-F", "none", "-i", str(self.folder / "key"), *options]
-        argv += [part for one in (*strict, *quiet) for part in ("-o", one)]
-        argv += [login or self.given.login, *words]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
 
 
 def test_a_minted_certificate_lets_its_holder_in(site: LinuxSite, account: Spec, tmp_path: Path) -> None:

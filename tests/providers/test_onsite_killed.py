@@ -1,47 +1,14 @@
 """kill -9 before each side effect of the on-site program: done again, everything is whole; cleaned, nothing is left."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
 from typing import Any
 
 import pytest
 
-from tests.lab.accounts import PARTS, Tenant, new_id, spec
+from tests.lab.accounts import Tenant, new_id, spec
 from tests.lab.client import Client
+from tests.lab.killed import MOST, dies
 from tests.lab.lab import Lab
-
-MOST = 60
-"""More side effects than any one request has."""
-
-
-def killed(lab: Lab, fatal: int, op: str, **arguments: Any) -> bool:
-    """Do the request, to be killed before its side effect number `fatal`; whether that came."""
-    config, request = lab.place.path("etc/config.json"), json.dumps({"id": 1, "op": op, **arguments})
-    argv = [*lab.place.inside, sys.executable, "-m", "tests.lab.killed", str(config), str(fatal), request]
-    ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode in (0, -signal.SIGKILL), ran.stdout + ran.stderr
-    return ran.returncode != 0
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_a_part_half_made_is_made_whole(lab: Lab, lab_client: Client, part: str) -> None:
-    """Killed before each side effect of its making, a part is adopted by the next ensure, and its account opens."""
-    fatal, dying = 0, True
-    while dying:
-        fatal += 1
-        assert fatal < MOST
-        made = Tenant(lab.place, lab_client, spec(new_id()))
-        lab_client.call("arm", account=made.id, end=time.time() + 600, generation=1)
-        for before in PARTS[: PARTS.index(part)]:
-            lab_client.call("ensure", part=before, spec=made.spec)
-        dying = killed(lab, fatal, "ensure", part=part, spec=made.spec)
-        made.make().open()
-        made.clean()
-        assert made.leftovers() == []
-    assert fatal > 1
 
 
 def test_a_clean_cut_short_is_taken_up_again(lab: Lab, lab_client: Client) -> None:
@@ -52,7 +19,7 @@ def test_a_clean_cut_short_is_taken_up_again(lab: Lab, lab_client: Client) -> No
         assert fatal < MOST
         made = Tenant(lab.place, lab_client, spec(new_id())).make().open()
         made.fence()
-        dying = killed(lab, fatal, "clean", batch=[[made.id, 3]])
+        dying = dies(lab.place, fatal, "clean", batch=[[made.id, 3]])
         made.generation = 3
         made.clean()
         assert made.leftovers() == []
@@ -73,7 +40,7 @@ def test_an_act_cut_short_has_one_outcome(lab: Lab, lab_client: Client, op: str)
         if op == "unfence":
             made.fence()
         request = act(op, made)
-        dying = killed(lab, fatal, op, **request)
+        dying = dies(lab.place, fatal, op, **request)
         first = lab_client.call(op, **request)
         assert lab_client.call(op, **request) == first
         made.generation = 5

@@ -19,10 +19,10 @@ from tests.lab import program
 from tests.lab.accounts import MIB, Tenant
 from tests.lab.client import Answered, Client
 from tests.lab.fixtures import MakeTenant
+from tests.lab.killed import dies
 from tests.lab.lab import Lab
 from tests.lab.shell import pid_of, stop, until
 from tests.lab.traffic import Sink, as_holder, send
-from tests.providers.test_onsite_killed import killed
 
 BURN = "import time\nwhile time.process_time() < 1.2: pass"
 """More than a second of CPU: the first moments of a process lie before it is in its cgroup."""
@@ -230,7 +230,7 @@ def test_a_look_cut_short_counts_nothing_twice(lab: Lab, tenant: MakeTenant) -> 
 
             rewrite(lab, long_ago)
             send(made, sink, 10)
-            dying = killed(lab, fatal, "usage", account=made.id, since=1.0)
+            dying = dies(lab.place, fatal, "usage", account=made.id, since=1.0)
             until(partial(has_sent, made, fatal * 10_000), "the next look")
             assert made.used("egress") == fatal * 10_000
         assert fatal > 3

@@ -211,6 +211,14 @@ def test_a_namespace_that_a_crash_left_half_made_is_made_anew(tenant: MakeTenant
     assert made.client.call("ensure", part="network", spec=made.spec) == made.facts["network"]
 
 
+def test_a_network_that_lost_its_address_is_missing_and_repaired(tenant: MakeTenant) -> None:
+    """It has no address, which is not another address: who compares the two would want another account."""
+    made = tenant()
+    run(["ip", "-n", made.user, "addr", "flush", "dev", "eth0"])
+    assert made.client.call("observe", part="network", spec=made.spec) is None
+    assert made.client.call("ensure", part="network", spec=made.spec) == made.facts["network"]
+
+
 def test_all_is_in_the_list_of_accounts(tenant: MakeTenant) -> None:
     """An account is found by any trace of it."""
     made = tenant()

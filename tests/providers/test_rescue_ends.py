@@ -12,11 +12,11 @@ from tests.lab import program
 from tests.lab.accounts import Tenant
 from tests.lab.client import Answered, Client
 from tests.lab.independent import listing
+from tests.lab.killed import MOST, dies
 from tests.lab.lab import Lab
 from tests.lab.shell import stop, until
 from tests.providers.holders import holder
 from tests.providers.rescues import Session, allow, end, ended, readers, sftp
-from tests.providers.test_onsite_killed import MOST, killed
 
 
 def test_it_closes_by_itself(lab: Lab, lab_client: Client) -> None:
@@ -143,7 +143,7 @@ def test_a_door_half_opened_opens_when_asked_again(lab: Lab, lab_client: Client)
         fatal += 1
         assert fatal < MOST
         with ended(lab, lab_client, fetch_for=0) as one:
-            dying = killed(lab, fatal, "rescue", account=one.id, principal=one.id, until=time.time() + 60)
+            dying = dies(lab.place, fatal, "rescue", account=one.id, principal=one.id, until=time.time() + 60)
             allow(one, 60)
             assert sftp(one, "ls").returncode == 0
     assert fatal > 3
@@ -157,7 +157,7 @@ def test_a_contract_cut_short_leaves_no_door_open(lab: Lab, lab_client: Client) 
         assert fatal < MOST
         with ended(lab, lab_client) as one, Session(one) as session:
             request: dict[str, Any] = {"account": one.id, "end": time.time() + 600, "generation": one.generation + 1}
-            dying = killed(lab, fatal, "unfence", **request)
+            dying = dies(lab.place, fatal, "unfence", **request)
             assert "armed" in lab_client.call("unfence", **request)
             one.generation += 1
             session.over()

@@ -26,13 +26,14 @@ def addresses(config: Config, slot: int) -> tuple[str, str]:
 
 
 def observe(config: Config, account: Account) -> dict[str, Any] | None:
-    """Namespace, address, rate and egress limit as the kernel shows them; None without namespace or veth."""
-    if not stands(account.id) or not linked(account.id):
+    """Namespace, address, rate and egress limit as the kernel shows them; None without namespace, veth or address: a
+    network that lost one is repaired, and is no other one."""
+    if not stands(account.id) or not linked(account.id) or not (address := address_of(account.id)):
         return None
     rates = {rate_of(["-n", names.netns(account.id)], INSIDE), rate_of([], names.veth(account.id))}
     return {
         "netns": names.netns(account.id),
-        "address": address_of(account.id),
+        "address": address,
         "rate": min(rates),
         "egress": nft.quotas(config).get(account.id, 0),
     }
