@@ -103,7 +103,7 @@ def _left(ctx: Context, tx: Tx, programme: Programme, entity: str, payment: Paym
     if programme.cap.amount is None:
         return None
     line = next(line for line in entitlement.limits(ctx, programme, entity, Decimal(0), payment.paid_at)
-                if line.unit == YUAN and line.most is not None)
+                if line.unit == YUAN and line.account.startswith("entity/"))
     left = programme.cap.amount - ledger.balance(tx, line.account)
     if left <= 0:
         raise RuleError("cap_reached", f"programme {programme.name}: at most {money.show(programme.cap.amount)} for "
