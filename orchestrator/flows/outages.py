@@ -19,7 +19,7 @@ from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.contract import ContractState
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.outage import NotYet, Outage, Outcome
-from orchestrator.store import accounts, contracts, journal, outages, programmes, sites
+from orchestrator.store import accounts, bills, contracts, journal, outages, programmes, sites
 from orchestrator.store.accounts import AccountRecord, Claimed
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Busy
@@ -49,9 +49,11 @@ class Decided:
 def told(ctx: Context, site: str, since: datetime, until: datetime, *, actor: str, why: str) -> Outage:
     """An outage as an operator knows it, checked and not yet kept. RuleError: bad_span."""
     now = ctx.clock()
-    if not since < until <= now or until - since > LONGEST:
-        raise RuleError("bad_span", f"{since.isoformat()} to {until.isoformat()} is no outage: it has an end after its "
-                                    f"beginning, is over, and is not longer than {LONGEST.days} days")
+    wrong = ("it ends before it begins" if until < since else "it has no length" if until == since else
+             f"it is not over: now is {now.isoformat(timespec='seconds')}" if until > now else
+             f"it is longer than {LONGEST.days} days" if until - since > LONGEST else None)
+    if wrong:
+        raise RuleError("bad_span", f"{since.isoformat()} to {until.isoformat()} is no outage: {wrong}")
     return Outage(_id(site, since, until), site, since, until, actor, why, now)
 
 
@@ -95,7 +97,7 @@ def _note(tx: Tx, outage: Outage) -> bool:
 
 def plan(ctx: Context, outage: Outage) -> list[Decided]:
     """What `settle` would do now; changes nothing."""
-    return [decided for record in _concerned(ctx, outage) if (decided := _decide(ctx, record.account, outage))]
+    return [decided for record in _concerned(ctx, outage) if (decided := _look(ctx, record.account, outage))]
 
 
 def settle(ctx: Context, site: str) -> list[Decided]:
@@ -117,9 +119,9 @@ def make_good_on_bill(ctx: Context, account_id: str) -> None:
         account = accounts.get(tx, account_id)
         waiting = outages.unsettled(tx, account.site) if account is not None else []
     for outage in waiting:
-        decided = _decide(ctx, account, outage) if account is not None else None
-        if decided is not None and decided.outcome is Outcome.BILL:
-            commit("outage.credit", ctx.store, partial(_write, ctx, outage=outage, decided=decided))
+        decided = _look(ctx, account, outage) if account is not None else None
+        if decided is not None and decided.outcome in rules.ON_CONTRACT:
+            commit("outage.credit", ctx.store, partial(_record, ctx, account_id=account_id, outage=outage))
 
 
 def _concerned(ctx: Context, outage: Outage) -> Iterator[AccountRecord]:
@@ -133,22 +135,30 @@ def _concerned(ctx: Context, outage: Outage) -> Iterator[AccountRecord]:
         after = page[-1].id
 
 
-def _decide(ctx: Context, account: Account, outage: Outage) -> Decided | None:
+def _look(ctx: Context, account: Account, outage: Outage) -> Decided | None:
+    with ctx.store.read() as tx:
+        return _decide(tx, account, outage)
+
+
+def _decide(tx: Tx, account: Account, outage: Outage) -> Decided | None:
     """None: it has lost nothing by this outage that was not made good already."""
     lease = rules.lease_of(account)
     if lease is None:
         return None
-    with ctx.store.read() as tx:
-        grants = programmes.granted_to(tx, account.id)
-        begun = max([lease[0], *(grant.clock_started_at for grant in grants if grant.clock_started_at)])
-        lost = rules.owed(outage.span, (begun, lease[1]), outages.made_good(tx, account.id))
-        given = sum(one.seconds for one in outages.credits_of(tx, account.id) if one.outcome in rules.MOVED)
-        on_contract, waits = _on_contract(tx, account), entitlement.clock_to_start(tx, account.id) is not None
-        found = [programmes.get(tx, grant.programme) for grant in grants]
+    grants = programmes.granted_to(tx, account.id)
+    begun = max([lease[0], *(grant.clock_started_at for grant in grants if grant.clock_started_at)])
+    already = outages.made_good(tx, account.id)
+    lost = rules.owed(outage.span, (begun, lease[1]), already)
     if not lost:
         return None
-    if waits and account.state is State.ACTIVE:
+    if account.state is State.ACTIVE and entitlement.clock_to_start(tx, account.id) is not None:
         return Decided(account.id, None, why="its clock starts at the first claim")
+    on_contract = _on_contract(tx, account)
+    if on_contract:
+        closed = [(one.since, one.until) for one in bills.list_(tx, account.id)]
+        lost = rules.owed(outage.span, (begun, lease[1]), [*already, *closed])
+    given = sum(one.seconds for one in outages.credits_of(tx, account.id) if one.outcome in rules.MOVED)
+    found = [programmes.get(tx, grant.programme) for grant in grants]
     limit = max((one.outage_credit for one in found if one is not None), default=timedelta())
     try:
         outcome, by = rules.decide(account, on_contract=on_contract, lost=lost, limit=limit, given=given * _SECOND)
@@ -167,14 +177,25 @@ def _on_contract(tx: Tx, account: Account) -> bool:
 
 
 def _credit(ctx: Context, account: Account, outage: Outage) -> Decided | None:
-    decided = _decide(ctx, account, outage)
+    decided = _look(ctx, account, outage)
     if decided is None or decided.outcome is None:
         return decided
     if decided.outcome not in rules.MOVED:
-        commit("outage.credit", ctx.store, lambda tx: _write(ctx, tx, outage, decided))
-        return decided
+        return commit("outage.credit", ctx.store, partial(_record, ctx, account_id=account.id, outage=outage))
     moved = tried("outage", _move, ctx, account.id, outage)
     return Decided(account.id, None, why=moved.error) if isinstance(moved, Trouble) else moved
+
+
+def _record(ctx: Context, tx: Tx, account_id: str, outage: Outage) -> Decided | None:
+    """Keep an outcome that moves no end, decided anew on the locked account: a bill may have been closed since."""
+    account = accounts.get(tx, account_id, lock=True)
+    decided = _decide(tx, account, outage) if account is not None else None
+    if decided is None or decided.outcome is None:
+        return decided
+    if decided.outcome in rules.MOVED:
+        return Decided(account_id, None, why="it has changed meanwhile")
+    _write(ctx, tx, outage, decided)
+    return decided
 
 
 def _move(ctx: Context, account_id: str, outage: Outage) -> Decided:
@@ -197,7 +218,7 @@ def _move(ctx: Context, account_id: str, outage: Outage) -> Decided:
 
 def _move_claimed(ctx: Context, claimed: Claimed, outage: Outage) -> Decided:
     account = claimed.account
-    decided = _decide(ctx, account, outage)
+    decided = _look(ctx, account, outage)
     if decided is None or decided.outcome not in rules.MOVED or account.ends_at is None:
         commit("operator.release", ctx.store, lambda tx: accounts.release(tx, claimed))
         return Decided(account.id, None, why="it has changed meanwhile")

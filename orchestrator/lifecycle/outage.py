@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     """Its programme gives none, or it has none."""
     BILL = "bill"
     """It is on a contract: these hours are not counted."""
+    BILL_CLOSED = "bill_closed"
+    """It is on a contract, and the bills of all these hours were closed before: they stay as they are."""
     FENCED = "fenced"
     """It was fenced before the credit came: an end that was reached is never moved."""
     NO_PLACE = "no_place"
@@ -32,6 +34,7 @@ class Outcome(StrEnum):
 
 
 MOVED = frozenset({Outcome.EXTENDED, Outcome.LIMITED})
+ON_CONTRACT = frozenset({Outcome.BILL, Outcome.BILL_CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,11 @@ def decide(account: Account, *, on_contract: bool, lost: timedelta, limit: timed
            given: timedelta) -> tuple[Outcome, timedelta]:
     """What an outage that took `lost` of the lease means, and by how much the end is to move (or the bill to shrink).
 
-    `limit` is the most that the programme gives one account, of which `given` was given. Raises NotYet.
+    Of an account on a contract `lost` is what no closed bill has. `limit` is the most that the programme gives one
+    account, of which `given` was given. Raises NotYet.
     """
     if on_contract:
-        return Outcome.BILL, lost
+        return (Outcome.BILL, lost) if lost else (Outcome.BILL_CLOSED, timedelta())
     if account.state not in USABLE or account.reclaim_asked:
         liftable = account.state is State.FENCED and account.fenced_by is FencedBy.OPERATOR
         if liftable and not account.reclaim_asked:

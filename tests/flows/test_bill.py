@@ -125,6 +125,25 @@ def test_an_outage_that_no_worker_has_settled_yet_is_not_billed(town: Town) -> N
 
 
 def test_a_metered_resource_is_charged_by_its_rows_and_a_gap_is_not(town: Town) -> None:
+@pytest.mark.parametrize(("begun", "hours", "meant"), [
+    (APRIL - 10 * HOUR, 4, (Outcome.BILL_CLOSED, 0)), (APRIL - HOUR, 4, (Outcome.BILL, 3 * 3600))])
+def test_an_outage_that_is_told_after_the_close_says_what_it_still_changes(
+        town: Town, begun: datetime, hours: int, meant: tuple[Outcome, int]) -> None:
+    """March was closed: nothing of it; of an outage that goes on into April, what lies there."""
+    account = signed(town)
+    town.clock.at = APRIL + 5 * HOUR
+    march = closed(town, account)
+    told = outages_flow.told(town.ctx, "north", begun, begun + hours * HOUR, actor="test", why="flood")
+    planned = outages_flow.plan(town.ctx, told)
+    outages_flow.add(town.ctx, told)
+    assert [(one.outcome, one.seconds) for one in planned] == [meant]
+    assert [(one.outcome, one.seconds) for one in outages_flow.settle(town.ctx, "north")] == [meant]
+    with town.store.read() as tx:
+        assert [(one.outcome, one.seconds) for one in outages.credits_of(tx, account)] == [meant]
+    assert closed(town, account) == march
+    assert previewed(town, account, "2027-04").parts[0].credited == meant[1]
+
+
     """Two hours were read, of a quarter of a core: half a core-hour at 10.00, less 45 % and 5 %; the rest is a gap."""
     account = signed(town, prices=METERED)
     town.clock.at = APRIL

@@ -61,11 +61,12 @@ def test_whatever_is_told_in_whatever_order_the_sum_is_right(town: Town, spans: 
     town.work()
 
 
-@pytest.mark.parametrize(("since", "until"), [(2, 1), (1, 1), (2, 4), (-91 * 24, 0)])
-def test_what_is_no_outage_is_refused(town: Town, since: float, until: float) -> None:
-    """Without a length, not over, longer than a site remembers."""
+@pytest.mark.parametrize(("since", "until", "why"), [
+    (2, 1, "it ends before"), (1, 1, "it has no length"), (2, 4, "it is not over"), (-91 * 24, 0, "it is longer")])
+def test_what_is_no_outage_is_refused(town: Town, since: float, until: float, why: str) -> None:
+    """Without a length, not over, longer than a site remembers: that one is named, and no other."""
     town.advance(3 * HOUR)
-    with pytest.raises(RuleError) as refused:
+    with pytest.raises(RuleError, match=f"no outage: {why}") as refused:
         told(town, since, until)
     assert refused.value.code == "bad_span"
 
