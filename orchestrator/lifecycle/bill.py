@@ -124,7 +124,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One contract's part of a bill. `amounts` has what was charged of each resource, in its meter's units."""
+    """One contract's part of a bill. `amounts` has what was charged of each resource, in its meter's units; `gaps` the
+    hours in which nobody read a metered one, which cost nothing."""
 
     contract: str
     since: datetime
@@ -205,7 +206,9 @@ def charge(terms: Terms, use: Use, earlier: Sequence[Part] = ()) -> Part:
         more = _rounding(terms, amounts, base, due, earlier)
         lines += [Line(terms.contract, Rule.ROUNDING, "", "", more, rows=(terms.contract,))] if more else []
         due += more
-    gaps = {resource: spans(reading.gaps) for resource, reading in use.readings.items() if reading.gaps}
+    metered = {rate.resource for rate in terms.rates if rate.metered}
+    gaps = {resource: spans(reading.gaps) for resource, reading in use.readings.items()
+            if reading.gaps and resource in metered}
     return Part(terms.contract, use.since, use.until, use.seconds, use.credited, base, due, tuple(lines), amounts, gaps)
 
 

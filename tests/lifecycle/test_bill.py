@@ -96,6 +96,13 @@ def test_a_metered_resource_costs_what_was_measured() -> None:
     assert part.gaps == {"ascend-910b": ("2026-10-31T17Z/2026-10-31T18Z",)}
 
 
+def test_a_bill_says_nothing_of_the_gaps_of_what_is_reserved() -> None:
+    """Beside a charge in full, they would deny it."""
+    gap = Reading(0, (), (BEGUN,))
+    part = charge(terms(CPU, CHIP), use(720, readings={"cpu": gap, "ascend-910b": gap}))
+    assert list(part.gaps) == ["ascend-910b"]
+
+
 def test_a_meter_never_charges_more_than_is_reserved() -> None:
     """It counted 5 chips of 4: the quote is the most there can be."""
     part = charge(terms(CHIP), use(1, readings={"ascend-910b": Reading(5 * HOUR * 1000, (BEGUN,))}))
