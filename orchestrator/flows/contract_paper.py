@@ -8,12 +8,13 @@ from typing import Any
 
 import jinja2
 
-from orchestrator.lifecycle import money
+from orchestrator.lifecycle import money, price
 from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.lifecycle.paper import Paper
 from orchestrator.lifecycle.sizes import show_rate, show_size
 
+_RESOURCES = {"cpu": "CPU（核 cores）", "memory": "内存 Memory（GiB）", "storage": "存储 Storage（GiB）"}
 FOLDER = Path(__file__).resolve().parents[2] / "templates" / "contracts"
 
 
@@ -39,18 +40,27 @@ def shown(terms: dict[str, Any]) -> dict[str, Any]:
     """The price as people read it: units and the price of an hour, which are not rounded to the fen, with the places
     that they need, so that a line can be worked out again."""
     is_open = "hourly" in terms
+    base, due = (Decimal(terms[name]) for name in (("hourly_base", "hourly") if is_open else ("base", "price")))
+    of_class, of_term, of_floor = price.steps(base, due, Decimal(terms["class_discount"]),
+                                              Decimal(terms["long_discount"]), money.short if is_open else money.to_fen)
     return {
         **terms, "open": is_open, "hours": None if is_open else _short(terms["hours"]),
-        "base": _short(terms["hourly_base" if is_open else "base"]),
-        "price": _short(terms["hourly" if is_open else "price"]),
-        "class_discount": _percent(terms["class_discount"]), "long_discount": _percent(terms["long_discount"]),
+        "base": _short(base), "price": _short(due),
+        "class_discount": _percent(terms["class_discount"]), "class_amount": _short(of_class),
+        "long_discount": _percent(terms["long_discount"]), "long_amount": _short(of_term),
+        "floored": bool(of_floor), "floor_amount": _short(of_floor),
         "metered": any(line.get("metered") for line in terms["lines"]),
-        "lines": [{"resource": line["resource"], "units": _short(line["units"], 0),
+        "lines": [{"resource": resource_name(line["resource"]), "units": _short(line["units"], 0),
                    "per_hour": _short(line["per_hour"]), "metered": line.get("metered", False),
                    "amount": _short(line["amount"])} for line in terms["lines"]]}
 
 
-def _short(figure: str, least: int = 2) -> str:
+def resource_name(resource: str) -> str:
+    """What papers call a resource, with its unit; a chip by its own name."""
+    return _RESOURCES.get(resource, resource)
+
+
+def _short(figure: str | Decimal, least: int = 2) -> str:
     return f"{money.short(Decimal(figure), least):,f}"
 
 

@@ -231,12 +231,10 @@ def _resource_line(terms: Terms, rate: Rate, use: Use, amount: Decimal) -> Line:
 
 
 def _discounts(terms: Terms, base: Decimal, due: Decimal) -> list[Line]:
-    """Base to price in steps: each is the difference of two rounded sums, so that they come to it exactly."""
-    after_class = money.to_fen(base * (1 - terms.class_discount))
-    after_both = money.to_fen(base * (1 - terms.class_discount) * (1 - terms.long_discount))
-    steps = ((Rule.CLASS, terms.customer_class, terms.class_discount, after_class - base),
-             (Rule.TERM, "", terms.long_discount, after_both - after_class),
-             (Rule.FLOOR, "", price.FLOOR, due - after_both))
+    """Base to price, a line for each step of it."""
+    of_class, of_term, of_floor = price.steps(base, due, terms.class_discount, terms.long_discount)
+    steps = ((Rule.CLASS, terms.customer_class, terms.class_discount, of_class),
+             (Rule.TERM, "", terms.long_discount, of_term), (Rule.FLOOR, "", price.FLOOR, of_floor))
     return [Line(terms.contract, rule, what, f"{(share * 100).normalize():f}%", amount,
                  rows=(terms.contract,)) for rule, what, share, amount in steps if amount]
 

@@ -1,7 +1,7 @@
 """What a contract costs: base price by resource and chip, less the class's and the term's discount, and never below
 30 % of the base price (before any cash voucher)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -107,6 +107,15 @@ def discounted(base: Decimal, *discounts: Decimal) -> tuple[Decimal, bool]:
     for discount in discounts:
         price *= 1 - discount
     return max(money.to_fen(price), floor_of(base)), price < base * FLOOR
+
+
+def steps(base: Decimal, price: Decimal, class_discount: Decimal, long_discount: Decimal,
+          rounded: Callable[[Decimal], Decimal] = money.to_fen) -> tuple[Decimal, Decimal, Decimal]:
+    """What the class's discount, the term's and the floor each make of base to price. Each is the difference of two
+    rounded sums, so that they come to it exactly; one alone may be a fen off its own percentage."""
+    after_class = rounded(base * (1 - class_discount))
+    after_both = rounded(base * (1 - class_discount) * (1 - long_discount))
+    return after_class - rounded(base), after_both - after_class, rounded(price) - after_both
 
 
 def floor_of(base: Decimal) -> Decimal:

@@ -1,5 +1,6 @@
 """A contract through its doors: asked for at the claim page, read and signed at its own link."""
 
+import hashlib
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from orchestrator.flows import contract, entitlement
+from orchestrator.lifecycle.money import to_fen
 from orchestrator.lifecycle.paper import Paper
 from orchestrator.store import price_lists, programmes
 from tests.entry.http_site import usable, work
@@ -106,6 +108,27 @@ def test_a_holder_signs_and_the_account_is_converted(priced: World) -> None:
     work(priced)
     assert "生效中" in text(priced.client.get(link, params={"lang": "zh"}).text)
     assert priced.get(f"/v1/accounts/{account}").json()["state"] == "CONTRACTED"
+
+
+def test_the_signing_page_says_what_each_discount_takes_off(priced: World) -> None:
+    """As the document does."""
+    account, _ = usable(priced, "contract-steps")
+    paper, link = drafted(priced, account)
+    base, page = Decimal(paper.terms["base"]), text(priced.client.get(link, params={"lang": "en"}).text)
+    off = to_fen(base * Decimal(paper.terms["class_discount"]))
+    assert f"(A) 60 % {-off:,.2f} yuan" in page
+    assert f"{paper.price - base + off:,.2f} yuan" in page
+
+
+def test_a_contract_that_was_signed_on_paper_shows_both_hashes(priced: World) -> None:
+    """The scan's, and that of the document at the link: each says which it is."""
+    account, _ = usable(priced, "contract-paper")
+    paper, link = drafted(priced, account)
+    contract.sign(priced.ctx, paper.id, "ab" * 32, actor="cli:0")
+    page = text(priced.client.get(link, params={"lang": "en"}).text)
+    document = hashlib.sha256(priced.client.get(f"{link}/document").content).hexdigest()
+    assert f"to read or print · SHA-256 {document}" in page
+    assert f"Of the signed paper: SHA-256 {'ab' * 32}" in page
 
 
 def test_an_unknown_link_is_404_in_both_languages(priced: World) -> None:

@@ -1,6 +1,7 @@
 """Contracts: their price, their paper, their signature, and what becomes of the account."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,11 +9,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from orchestrator.flows import contract
+from orchestrator.lifecycle import money, price
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.paper import Paper, PaperState
@@ -95,6 +97,32 @@ def test_each_line_of_the_document_can_be_worked_out_again(town: Town) -> None:
     said = document(town, drafted(town, priced(town, replace(PRICES, storage=Decimal("0.01"))))).decode()
     for cells in (("0.5", "10.00", "2,160.00", "10,800.00"), ("0.046875", "0.01", "2,160.00", "1.01")):
         assert "".join(f'<td class="n">{cell}</td>' for cell in cells) in said
+
+
+def test_each_discount_stands_beside_what_it_takes_off(town: Town) -> None:
+    """45 % of 10,800.00, then 5 % of the 5,940.00 that are left."""
+    said = document(town, drafted(town, priced(town))).decode()
+    for name, amount in (("客户类别优惠 45 %", "-4,860.00"), ("长期合同优惠 5 %", "-297.00")):
+        assert re.search(f'{name} .*<td class="n">{amount}</td>', said)
+    assert "Never below" not in said
+
+
+def test_the_floor_says_what_it_decides(town: Town) -> None:
+    """29.75 % of 43,800.00 would be 13,030.50."""
+    said = document(town, drafted(town, priced(town), days=365, customer="D")).decode()
+    assert re.search(r'Never below 30 % of the base price: 13,140.00.*<td class="n">109.50</td>', said)
+    assert "不低于基准价的 30 %：13,140.00" in said
+
+
+@given(st.integers(0, 10**9), st.integers(0, 100), st.integers(0, 100))
+def test_what_stands_beside_the_discounts_comes_to_the_price(fen: int, of_class: int, of_term: int) -> None:
+    """To the fen, whatever the discounts are; of an hour's price, to its six places."""
+    base, shares = Decimal(fen) / 100, (Decimal(of_class) / 100, Decimal(of_term) / 100)
+    due = price.discounted(base, *shares)[0]
+    assert base + sum(price.steps(base, due, *shares)) == due
+    hourly, exact = base / 7, max(base / 7 * (1 - shares[0]), base / 7 * price.FLOOR)
+    steps = price.steps(hourly, exact, shares[0], Decimal(0), money.short)
+    assert money.short(hourly) + sum(steps) == money.short(exact)
 
 
 def test_the_price_of_an_hour_is_the_same_wherever_it_is_told(town: Town) -> None:

@@ -15,10 +15,12 @@ PAGES = Pages("contracts", "contracts/sign.css", policy="frame-src 'self'; ")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A paper with where it is, and what cash vouchers are there to come off it."""
+    """A paper with where it is, the SHA-256 of the document as drafted, and what cash vouchers are there to come off
+    it."""
 
     paper: Paper
     stage: str
+    drafted: str
     vouchers: Decimal
 
 
@@ -36,9 +38,9 @@ def render(found: Shown | None, lang: Language, path: str, zone: str, error: str
         taken, payable = Decimal(0), found.paper.price
         if not found.paper.open:
             payable, taken = price.after_vouchers(found.paper.price, found.vouchers)
-        fields = {"paper": found.paper, "stage": found.stage, "terms": shown(found.paper.terms), "path": path,
-                  "action": f"{path}?lang={lang}", "taken": f"{taken:,.2f}" if taken else None,
-                  "payable": f"{payable:,.2f}",
+        fields = {"paper": found.paper, "stage": found.stage, "drafted": found.drafted,
+                  "terms": shown(found.paper.terms), "path": path, "action": f"{path}?lang={lang}",
+                  "taken": f"{taken:,.2f}" if taken else None, "payable": f"{payable:,.2f}",
                   "ends": PAGES.texts[lang]["open_end"] if found.paper.open
                   else f"{found.paper.ends_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"}
     return PAGES.render("sign.html.j2", lang, error=PAGES.texts[lang][error] if error else None, **fields)

@@ -1,5 +1,6 @@
 """The doors around a contract's paper: asked for at the claim link, read and signed at its own. GET changes nothing."""
 
+import hashlib
 import time
 from datetime import timedelta
 from typing import Annotated, Any
@@ -134,9 +135,11 @@ async def _page(desk: Desk, token: str, lang: Language, error: str | None = None
 def _shown(desk: Desk, paper_id: str) -> Shown | None:
     with desk.ctx.store.read() as tx:
         paper = papers.get(tx, paper_id)
-        if paper is None or not paper.terms:
+        document = papers.document(tx, paper_id)
+        if paper is None or document is None:
             return None
-        return Shown(paper, flow.stage_of(tx, paper), flow.vouchers_of(tx, paper.account))
+        return Shown(paper, flow.stage_of(tx, paper), hashlib.sha256(document).hexdigest(),
+                     flow.vouchers_of(tx, paper.account))
 
 
 def _document(desk: Desk, paper_id: str) -> bytes:
