@@ -131,14 +131,17 @@ def _bill(ctx: Context, tx: Tx, account_id: str, month: str) -> Bill:
 
 def _billable(ctx: Context, tx: Tx, account: Account, month: str) -> None:
     """RuleError when there is nothing that this month could be billed for, with why."""
-    since, until = periods.month(month, times.zone(ctx.settings.timezone))
+    where = times.zone(ctx.settings.timezone)
+    since, until = periods.month(month, where)
     every = _in_force(tx, account)
     if not every:
         raise RuleError("no_contract", f"account {account.id} has no contract in force: only contracts are billed")
     found = [one for one in every if one.within(since, min(until, ctx.clock()))]
     if not found:
-        raise RuleError("not_in_force", f"account {account.id}: no contract was in force in {month}; the first began "
-                                        f"at {times.show(every[0].since, times.zone(ctx.settings.timezone))}")
+        before = [one.until for one in every if one.until <= since]
+        said = (f"the last one before it ended at {times.show(max(before), where)}" if before else
+                f"the first began at {times.show(every[0].since, where)}")
+        raise RuleError("not_in_force", f"account {account.id}: no contract was in force in {month}; {said}")
     if all(one.terms is None for one in found):
         raise RuleError("no_price", f"account {account.id}: contract {found[0].contract.id} was signed without a price "
                                     "list, so there is no price to bill by; contracts drafted with `tenure contract "

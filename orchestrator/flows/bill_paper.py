@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.flows.cells import safe
-from orchestrator.flows.contract_paper import FOLDER, date_of, pages
+from orchestrator.flows.contract_paper import FOLDER, date_of, pages, resource_name
 from orchestrator.lifecycle import money
-from orchestrator.lifecycle.bill import Bill, Line, Part
+from orchestrator.lifecycle.bill import Bill, Line, Part, Rule
+from orchestrator.lifecycle.holder import Holder
 
 COLUMNS = ("account", "month", "contract", "rule", "what", "figure", "quantity", "per_hour", "measured", "amount",
            "rows")
@@ -40,12 +41,18 @@ def _not_charged(part: Part) -> list[tuple[str, str, str, str]]:
     return gaps if not part.credited else [("outage", "", _hours(part.credited), f"outage/{part.credited}s"), *gaps]
 
 
-def html_of(bill: Bill, holder: str | None, where: tzinfo) -> bytes:
+def number_of(bill: Bill) -> str:
+    """The bill's number: there is one for each account and month."""
+    return f"{bill.account}/{bill.month}"
+
+
+def html_of(bill: Bill, holder: Holder | None, where: tzinfo) -> bytes:
     """The page. `holder` None: erased. An undefined name in the template is an error."""
     page = pages().get_template("bill.html.j2").render(
-        bill=bill, holder=holder, parts=[_shown(part, where) for part in bill.parts],
+        bill=bill, number=number_of(bill), holder=holder, parts=[_shown(part, where) for part in bill.parts],
         vouchers=[_line(line) for line in bill.vouchers],
-        since=date_of(bill.since, where), until=date_of(bill.until, where),
+        since=date_of(min(part.since for part in bill.parts), where),
+        until=date_of(max(part.until for part in bill.parts), where),
         closed=None if bill.closed_at is None else date_of(bill.closed_at, where),
         price=_yuan(bill.price), total=_yuan(bill.total),
         style=(FOLDER / "contract.css").read_text("utf-8"))
@@ -54,8 +61,9 @@ def html_of(bill: Bill, holder: str | None, where: tzinfo) -> bytes:
 
 def document_of(bill: Bill) -> dict[str, Any]:
     """The bill for programs: what the paper says, and the rows of every line."""
-    return {"account": bill.account, "month": bill.month, "since": bill.since, "until": bill.until, "whole": bill.whole,
-            "closed_at": bill.closed_at, "base": f"{bill.base:.2f}", "price": f"{bill.price:.2f}",
+    return {"number": number_of(bill), "account": bill.account, "month": bill.month, "since": bill.since,
+            "until": bill.until, "whole": bill.whole, "closed_at": bill.closed_at,
+            "base": f"{bill.base:.2f}", "price": f"{bill.price:.2f}",
             "vouchers": f"{bill.taken:.2f}", "payable": f"{bill.total:.2f}",
             "lines": [{"contract": line.contract or None, "rule": line.rule, "what": line.what, "figure": line.figure,
                        "quantity": _text(line.quantity), "per_hour": _text(line.per_hour), "measured": line.measured,
@@ -70,11 +78,13 @@ def _shown(part: Part, where: tzinfo) -> Mapping[str, Any]:
     return {"contract": part.contract, "since": date_of(part.since, where), "until": date_of(part.until, where),
             "hours": _hours(part.seconds - part.credited), "outage": _hours(part.credited) if part.credited else None,
             "base": _yuan(part.base), "price": _yuan(part.price), "lines": [_line(line) for line in part.lines],
-            "gaps": {resource: [_span(span, where) for span in spans] for resource, spans in part.gaps.items()}}
+            "gaps": {resource_name(resource): [_span(span, where) for span in spans]
+                     for resource, spans in part.gaps.items()}}
 
 
 def _line(line: Line) -> Mapping[str, Any]:
-    return {"rule": line.rule.value, "what": line.what, "figure": line.figure, "rows": line.rows,
+    return {"rule": line.rule.value, "what": resource_name(line.what), "rows": line.rows,
+            "figure": _yuan(Decimal(line.figure)) if line.rule is Rule.VOUCHER else line.figure,
             "quantity": None if line.quantity is None else f"{money.short(line.quantity, 0):,f}",
             "per_hour": None if line.per_hour is None else f"{money.short(line.per_hour):,f}",
             "amount": _yuan(line.amount)}

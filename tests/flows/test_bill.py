@@ -1,6 +1,7 @@
 """Bills of contracts: shown, closed once, paid by cash vouchers, and traceable to what they are from."""
 
 import csv
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from orchestrator.flows import bill, bill_paper, contract, operate
 from orchestrator.flows import outages as outages_flow
 from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.account import State
-from orchestrator.lifecycle.bill import Bill, Rule
+from orchestrator.lifecycle.bill import Bill, Line, Rule
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.outage import Outage, Outcome
@@ -22,7 +23,7 @@ from orchestrator.lifecycle.usage import Measured
 from orchestrator.store import journal, outages, papers, usage
 from tests.flows.scheme import apply, balance, checked, programme, redeem
 from tests.flows.test_contract import PRICES, drafted, priced, refusing
-from tests.flows.town import START, Town
+from tests.flows.town import HOLDER, START, Town
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 APRIL = datetime(2027, 3, 31, 16, tzinfo=UTC)
@@ -124,7 +125,6 @@ def test_an_outage_that_no_worker_has_settled_yet_is_not_billed(town: Town) -> N
     assert town.journalled(account).count("account.credited") == 1
 
 
-def test_a_metered_resource_is_charged_by_its_rows_and_a_gap_is_not(town: Town) -> None:
 @pytest.mark.parametrize(("begun", "hours", "meant"), [
     (APRIL - 10 * HOUR, 4, (Outcome.BILL_CLOSED, 0)), (APRIL - HOUR, 4, (Outcome.BILL, 3 * 3600))])
 def test_an_outage_that_is_told_after_the_close_says_what_it_still_changes(
@@ -144,6 +144,7 @@ def test_an_outage_that_is_told_after_the_close_says_what_it_still_changes(
     assert previewed(town, account, "2027-04").parts[0].credited == meant[1]
 
 
+def test_a_metered_resource_is_charged_by_its_rows_and_a_gap_is_not(town: Town) -> None:
     """Two hours were read, of a quarter of a core: half a core-hour at 10.00, less 45 % and 5 %; the rest is a gap."""
     account = signed(town, prices=METERED)
     town.clock.at = APRIL
@@ -408,10 +409,39 @@ def test_the_page_says_everything_in_both_languages(town: Town) -> None:
     account = signed(town, prices=METERED)
     town.clock.at = APRIL
     read(town, account, START + DAY, 2, 900_000)
-    said = bill_paper.html_of(previewed(town, account), "<某某大学>", zone()).decode()
+    holder = replace(HOLDER, name="<某某大学>", entity="91350100M000100Y43")
+    said = bill_paper.html_of(previewed(town, account), holder, zone()).decode()
     for words in ("算力账单", "Computing power bill", "&lt;某某大学&gt;", "size: A4", "按实际用量",
-                  "Discount of class B", "计量缺口", "2027-03-02 16:00", "应付金额"):
+                  "Discount of class B", "计量缺口", "2027-03-02 16:00", "应付金额", "91350100M000100Y43",
+                  f"{account}/2027-03", "CPU（核 cores）", "内存 Memory（GiB）", "Provider (seal)"):
         assert words in said
+
+
+def test_the_pages_head_says_the_contracts_own_span(town: Town) -> None:
+    """It began at 16:00 on the first; the month is named beside it."""
+    account = signed(town, days=20)
+    town.clock.at = APRIL
+    said = bill_paper.html_of(previewed(town, account), None, zone()).decode()
+    assert re.search(r"账期 .*2027-03，.* 2027-03-01 16:00 – 2027-03-21 16:00</td>", said)
+
+
+def test_a_cash_vouchers_worth_on_the_page_has_two_places(town: Town) -> None:
+    """1,000.50, not 1000.5."""
+    account = signed(town)
+    town.clock.at = APRIL
+    voucher = Line("", Rule.VOUCHER, "wuxi-cash", "1000.5", Decimal("-1000.50"), rows=("redeem/x",))
+    said = bill_paper.html_of(replace(previewed(town, account), vouchers=(voucher,)), None, zone()).decode()
+    assert "Cash voucher of 1,000.50 yuan" in said
+
+
+def test_a_month_after_the_contract_says_when_that_ended(town: Town) -> None:
+    """And one before it, when it begins."""
+    account = signed(town, days=20)
+    town.advance(90 * DAY)
+    for month, said in (("2027-05", "the last one before it ended at 2027-03-21 16:00"),
+                        ("2027-02", "the first began at 2027-03-01 16:00")):
+        with pytest.raises(RuleError, match=said):
+            previewed(town, account, month)
 
 
 def test_quantities_on_the_page_come_to_their_amounts(town: Town) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from orchestrator.flows import bill, bill_paper, contract
 from orchestrator.lifecycle import periods, times
+from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.store import price_lists
 from tests.entry import evening
 from tests.entry.http_site import usable, work
@@ -28,7 +29,7 @@ QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--disable-background-networking", "--disable-component-update", "--disable-sync")
 DESK, TELEPHONE = (1280, 2600), (390, 2600)
 LANGUAGES = ("en", "zh")
-HOLDER = "南京某某（江苏）科技有限公司"
+FIRM = Holder("u-1", "南京某某（江苏）科技有限公司", HolderKind.FIRM, "hpc@example.com", "91350100M000100Y43")
 
 
 class Browser:
@@ -100,7 +101,7 @@ def the_holders(browser: Browser, quiet: World, scratch: Path) -> None:
     where = times.zone(quiet.ctx.settings.timezone)
     month = periods.named(periods.Period.MONTH, quiet.clock(), where)
     bills = scratch / "bill.html"
-    bills.write_bytes(bill_paper.html_of(bill.preview(quiet.ctx, account, month), HOLDER, where))
+    bills.write_bytes(bill_paper.html_of(bill.preview(quiet.ctx, account, month), FIRM, where))
     browser.paper("bill", bills.as_uri())
 
 

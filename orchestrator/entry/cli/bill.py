@@ -65,8 +65,7 @@ def _tell(ctx: "Context", bill: "Bill", csv: Path | None, html: Path | None, jso
     if html is not None:
         with ctx.store.read() as tx:
             holder = holders.get(tx, accounts.record(tx, bill.account).holder)
-        html.write_bytes(bill_paper.html_of(bill, holder.name if holder else None,
-                                            times.zone(ctx.settings.timezone)))
+        html.write_bytes(bill_paper.html_of(bill, holder, times.zone(ctx.settings.timezone)))
     if json:
         output.document(bill_paper.document_of(bill))
         return
