@@ -3,7 +3,7 @@
     python -m tests.look [FOLDER]      build/look, unless another folder is named
 
 The operators' page shows a Friday evening with some trouble, at a desk and on a telephone; the claim page and the
-contract are those of one account; the contract and its bill are printed on A4. What the pages say is held by tests.
+contract are those of one account; the contract and its bill are printed on A4, each on one page. What the pages say is held by tests.
 """
 
 import logging
@@ -14,16 +14,20 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
-from orchestrator.flows import bill, bill_paper, contract
+from orchestrator.flows import bill, bill_paper, contract, contract_paper
 from orchestrator.lifecycle import periods, times
 from orchestrator.lifecycle.holder import Holder, HolderKind
+from orchestrator.lifecycle.paper import Paper, PaperState, terms_of
+from orchestrator.lifecycle.price import quote
 from orchestrator.store import price_lists
 from tests.entry import evening
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World, world
 from tests.flows.scheme import example
+from tests.flows.town import OFFER, START
 
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
          "--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -71,6 +75,7 @@ def main(words: Sequence[str]) -> int:
             the_screen(browser, busy, Path(scratch))
         with world(Path(scratch) / "home") as quiet:
             the_holders(browser, quiet, Path(scratch))
+        the_longest_paper(browser, Path(scratch))
     return 0
 
 
@@ -103,6 +108,20 @@ def the_holders(browser: Browser, quiet: World, scratch: Path) -> None:
     bills = scratch / "bill.html"
     bills.write_bytes(bill_paper.html_of(bill.preview(quiet.ctx, account, month), FIRM, where))
     browser.paper("bill", bills.as_uri())
+
+
+def the_longest_paper(browser: Browser, scratch: Path) -> None:
+    """A contract with all that may stand on one page: six resources, metered ones, a floor."""
+    chips = {"ascend-910b": Decimal("12.00"), "ascend-910c": Decimal("18.00"), "kunlun-p800": Decimal("9.50")}
+    prices = replace(example("nanjing-prices.yaml").prices[0], chips=chips, classes={"A": Decimal("0.70")},
+                     metered=("cpu", "ascend-910b"))
+    offer = replace(OFFER, accelerators=dict.fromkeys(chips, 4))
+    terms = terms_of("nanjing", quote(prices, offer, "A", timedelta(days=90)), START)
+    paper = Paper("C-a2k4mzq7xw-1", "a2k4mzq7xw", offer.name, START + timedelta(days=90), PaperState.DRAFT, START,
+                  terms)
+    page = scratch / "contract.html"
+    page.write_bytes(contract_paper.render(paper, FIRM, offer, "nanjing-edge-1", times.zone()))
+    browser.paper("contract-longest", page.as_uri())
 
 
 if __name__ == "__main__":
