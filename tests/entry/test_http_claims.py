@@ -122,6 +122,16 @@ def test_what_is_not_a_public_key_is_400(tenure: World, key: str) -> None:
     assert form.headers["content-type"].startswith("text/html")
 
 
+@pytest.mark.parametrize(("lang", "said"), [
+    ("en", "Paste your SSH public key first."), ("zh", "请先粘贴您的 SSH 公钥。")])
+def test_an_empty_key_is_asked_for_in_the_readers_language(tenure: World, lang: str, said: str) -> None:
+    """And nothing of it in another one."""
+    _, url = usable(tenure, f"empty-{lang}")
+    for key in ("", "  "):
+        page = tenure.client.post(url, params={"lang": lang}, data={"ssh_public_key": key})
+        assert (page.status_code, said in page.text, "Field required" in page.text) == (400, True, False)
+
+
 def test_the_page_shows_the_exact_command(tenure: World) -> None:
     """After the claim: what to save, the ssh command with port and login, how to run a container."""
     account, url = usable(tenure, "page-1")

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.flows import contract, entitlement
 from orchestrator.lifecycle.money import to_fen
 from orchestrator.lifecycle.paper import Paper
+from orchestrator.lifecycle.times import zone
 from orchestrator.store import price_lists, programmes
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World
@@ -78,9 +79,34 @@ def test_a_holder_asks_at_the_claim_page(priced: World, lang: str, asks: str, as
 
 @pytest.mark.parametrize("days", ["0", "-1", "x", "99999999999", "", "3661", "٣"])
 def test_strange_days_are_refused(priced: World, days: str) -> None:
-    """400, and nothing is asked for."""
+    """400, and nothing is asked for: a page that says so for people, a problem for programs."""
     _, link = usable(priced, f"contract-days-{days.encode().hex()}")
-    assert priced.client.post(f"{link}/contract", data={"days": days}).status_code == 400
+    for lang, said in (("en", "A contract is for 1 to 3660 days"), ("zh", "租用天数须为 1 至 3660 天")):
+        answer = priced.client.post(f"{link}/contract", params={"lang": lang}, data={"days": days})
+        assert (answer.status_code, said in text(answer.text)) == (400, True)
+        assert f'href="{link.removeprefix(priced.url)}?lang=' in answer.text
+    problem = priced.client.post(f"{link}/contract", json={"days": days})
+    assert (problem.status_code, problem.headers["content-type"]) == (400, "application/problem+json")
+
+
+def test_a_contract_that_cannot_be_asked_for_any_more_is_a_page(priced: World) -> None:
+    """The account was fenced while the page was open; its data is kept."""
+    account, link = usable(priced, "contract-late")
+    priced.act(f"/v1/accounts/{account}/fence", {})
+    answer = priced.client.post(f"{link}/contract?lang=en", data={"days": "90"})
+    assert (answer.status_code, "A contract cannot be asked for here" in text(answer.text)) == (409, True)
+
+
+def test_the_claim_page_names_the_contract_and_its_price(priced: World) -> None:
+    """Once it is in force; its end stands there as the account's."""
+    account, link = usable(priced, "contract-named")
+    paper, _ = drafted(priced, account)
+    contract.sign(priced.ctx, paper.id, paper.digest or "", actor="holder")
+    work(priced)
+    ends = f"{paper.ends_at.astimezone(zone()):%Y-%m-%d %H:%M:%S}"
+    for lang, price in (("en", f"{paper.price:,.2f} yuan"), ("zh", f"{paper.price:,.2f} 元")):
+        page = text(priced.client.get(link, params={"lang": lang}).text)
+        assert (f"{paper.id} · {price}" in page, ends in page) == (True, True)
 
 
 def test_the_link_shows_document_and_price_and_reading_changes_nothing(priced: World) -> None:

@@ -3,7 +3,8 @@
     python -m tests.look [FOLDER]      build/look, unless another folder is named
 
 The operators' page shows a Friday evening with some trouble, at a desk and on a telephone; the claim page and the
-contract are those of one account; the contract and its bill are printed on A4, each on one page. What the pages say is held by tests.
+contract are those of one account; the contract and its bill are printed on A4, each on one page. What the pages say is
+held by tests.
 """
 
 import logging

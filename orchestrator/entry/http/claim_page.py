@@ -44,10 +44,14 @@ class Rescue:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What the page says of a contract: `may` be asked for, is `wished` for, or lies at `url` as a `draft` to sign."""
+    """What the page says of a contract: `may` be asked for, is `wished` for, lies at `url` as a `draft` to sign, or is
+    `active`, with its number and, where it has one, its price."""
 
-    state: Literal["may", "wished", "draft"]
+    state: Literal["may", "wished", "draft", "active"]
     url: str = ""
+    number: str = ""
+    price: str = ""
+    hourly: bool = False
     days: tuple[int, ...] = (30, 90, 180, 365)
 
 

@@ -3,25 +3,27 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from orchestrator.entry.http import claim_page
 from orchestrator.entry.http.claim_page import Rescue, View
-from orchestrator.entry.http.contracts import conversion_of
+from orchestrator.entry.http.contracts import conversion_of, fields, is_form, not_too_often
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.pages import Language, spoken
-from orchestrator.entry.http.payloads import ClaimIn, check, parse
+from orchestrator.entry.http.payloads import ClaimIn, WishIn, check, parse
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.refusals import problem_of
 from orchestrator.flows.claim import account_of, claim, from_json
+from orchestrator.flows.contract import wish
 from orchestrator.flows.rescue import minted, open_until, rescue
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
@@ -34,8 +36,8 @@ from providers.registry import rescues
 Token = Annotated[str, Path(max_length=128, description="the secret part of the claim link")]
 Lang = Annotated[str | None, Query(max_length=8, description="`en` or `zh`; else Accept-Language decides")]
 
-_TOLD = {"bad_key": "error_bad_key", "bad_body": "error_bad_key", "key_taken": "error_key_taken",
-         "too_many_requests": "error_later", "no_rescue": "error_no_rescue"}
+_TOLD = {"bad_key": "error_bad_key", "bad_body": "error_bad_key", "no_key": "error_no_key",
+         "key_taken": "error_key_taken", "too_many_requests": "error_later", "no_rescue": "error_no_rescue"}
 
 
 class CredentialOut(BaseModel):
@@ -67,10 +69,25 @@ def routes(desk: Desk) -> APIRouter:
                  summary="Mint the credential for the holder's public key",
                  responses=refusals(400, 404, 409, 413, 429, 503), openapi_extra=accepts(ClaimIn, form=True))
     async def mint(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
-        if _is_form(request):
+        if is_form(request):
             return await _mint_for_page(desk, token, raw, spoken(request, lang))
         account, credential = await _mint(desk, token, lambda: parse(ClaimIn, raw).ssh_public_key)
         return JSONResponse(_out(account, credential).model_dump(), headers={"Cache-Control": "no-store"})
+
+    @router.post("/claim/{token}/contract", operation_id="wishContract", summary="Ask for a contract, before the end",
+                 status_code=303, response_class=RedirectResponse, responses=refusals(400, 404, 409, 413, 429, 503),
+                 openapi_extra=accepts(WishIn, form=True))
+    async def ask_for_contract(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
+        account, language = _known(desk, token), spoken(request, lang)
+        try:
+            await _wish(desk, account, request, raw)
+        except (Problem, RuleError, StoreError) as error:
+            if not is_form(request):
+                raise
+            found = error if isinstance(error, Problem) else problem_of(error)
+            told = {400: "error_bad_days", 409: "error_no_contract"}.get(found.status, "error_busy")
+            return await _page(desk, token, language, told, found)
+        return RedirectResponse(f"/claim/{token}?lang={language}", 303)
 
     @router.get("/claim/{token}/certificate", response_class=PlainTextResponse, operation_id="claimCertificate",
                 summary="The certificate that was minted", responses=refusals(404))
@@ -85,18 +102,18 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/x-www-form-urlencoded"
-
-
 def _form(raw: bytes) -> ClaimIn:
     try:
-        fields = parse_qs(raw.decode("ascii"), strict_parsing=True, max_num_fields=4, errors="strict")
+        given = parse_qs(raw.decode("ascii"), strict_parsing=True, max_num_fields=4, errors="strict",
+                         keep_blank_values=True)
     except ValueError as error:
         raise Problem(400, "bad_body", "the form cannot be read") from error
-    if any(len(values) != 1 for values in fields.values()):
+    if any(len(values) != 1 for values in given.values()):
         raise Problem(400, "bad_body", "a field of the form stands there twice")
-    return check(ClaimIn, {name: values[0].strip() for name, values in fields.items()})
+    found = {name: values[0].strip() for name, values in given.items()}
+    if not found.get("ssh_public_key"):
+        raise Problem(400, "no_key", "the form has no key")
+    return check(ClaimIn, found)
 
 
 def _known(desk: Desk, token: str) -> str:
@@ -117,6 +134,12 @@ def _read(desk: Desk, token: str) -> tuple[Account, Credential | None]:
     return account, from_json(kept.credential) if kept is not None and "certificate" in kept.credential else None
 
 
+async def _wish(desk: Desk, account: str, request: Request, raw: bytes) -> None:
+    not_too_often(desk, account)
+    wanted = check(WishIn, fields(request, raw))
+    await desk.lanes.write(wish, desk.ctx, account, timedelta(days=wanted.days))
+
+
 async def _mint(desk: Desk, token: str, key: Callable[[], str]) -> tuple[Account, Credential]:
     account, _ = await desk.lanes.read(_read, desk, token)
     wait = desk.claims.take(account.id, time.monotonic())
@@ -134,7 +157,8 @@ async def _mint_for_page(desk: Desk, token: str, raw: bytes, lang: Language) -> 
         if found.status == 404:
             return await _page(desk, token, lang)
         told = _TOLD.get(found.code, "error_later" if found.status == 503 else "error_not_ready")
-        detail = found.detail.removeprefix("ssh_public_key: ") if told == "error_bad_key" else ""
+        # Details are English.
+        detail = found.detail.removeprefix("ssh_public_key: ") if told == "error_bad_key" and lang == "en" else ""
         return await _page(desk, token, lang, told, found, detail)
     return await _page(desk, token, lang)
 

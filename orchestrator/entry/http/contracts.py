@@ -1,8 +1,7 @@
-"""The doors around a contract's paper: asked for at the claim link, read and signed at its own. GET changes nothing."""
+"""The doors of a contract's paper: read and signed at its own link, which the claim page tells. GET changes nothing."""
 
 import hashlib
 import time
-from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -16,16 +15,16 @@ from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.pages import Language, spoken
-from orchestrator.entry.http.payloads import SignIn, WishIn, check
+from orchestrator.entry.http.payloads import SignIn, check
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.strict_json import loads
 from orchestrator.flows import contract as flow
-from orchestrator.flows.claim import account_of
 from orchestrator.flows.context import Context
 from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.paper import PaperState
-from orchestrator.store import papers, price_lists
+from orchestrator.store import contracts, papers, price_lists
+from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict, StoreBusy
 
 Token = Annotated[str, Path(max_length=256, description="the secret part of the link")]
@@ -33,20 +32,8 @@ Lang = Annotated[str | None, Query(max_length=8, description="`en` or `zh`; else
 
 
 def routes(desk: Desk) -> APIRouter:
-    """The wish, the page, the document, the signature."""
+    """The page, the document, the signature."""
     router = APIRouter(tags=["contracts"])
-
-    @router.post("/claim/{token}/contract", operation_id="wishContract", summary="Ask for a contract, before the end",
-                 status_code=303, response_class=RedirectResponse, responses=refusals(400, 404, 409, 413, 429, 503),
-                 openapi_extra=accepts(WishIn, form=True))
-    async def wish(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
-        account = account_of(desk.ctx.keyring, token)
-        if account is None:
-            raise Problem(404, "claim_unknown", "this claim link is not known")
-        _not_too_often(desk, account)
-        wanted = check(WishIn, _fields(request, raw))
-        await desk.lanes.write(flow.wish, desk.ctx, account, timedelta(days=wanted.days))
-        return RedirectResponse(f"/claim/{token}?lang={spoken(request, lang)}", 303)
 
     @router.get("/contract/{token}", response_class=HTMLResponse, operation_id="showContract",
                 summary="The signing page")
@@ -64,9 +51,9 @@ def routes(desk: Desk) -> APIRouter:
                  openapi_extra=accepts(SignIn, form=True))
     async def sign(request: Request, token: Token, raw: RawBody, lang: Lang = None) -> Response:
         paper, language = _known(desk, token), spoken(request, lang)
-        _not_too_often(desk, paper)
+        not_too_often(desk, paper)
         try:
-            signed = check(SignIn, _fields(request, raw))
+            signed = check(SignIn, fields(request, raw))
         except Problem as error:
             return await _page(desk, token, language, "error_agree", error.status)
         try:
@@ -86,6 +73,9 @@ def conversion_of(ctx: Context, account: Account) -> Conversion | None:
     with ctx.store.read() as tx:
         known = papers.list_(tx, account=account.id, open_only=True)
         offered = bool(known) or bool(price_lists.list_(tx))
+        active = None if known else _active(tx, account)
+    if active is not None:
+        return active
     if not offered:
         return None
     if known and known[0].state is PaperState.DRAFT:
@@ -99,21 +89,38 @@ def conversion_of(ctx: Context, account: Account) -> Conversion | None:
     return Conversion("may")
 
 
-def _not_too_often(desk: Desk, whose: str) -> None:
+def _active(tx: Tx, account: Account) -> Conversion | None:
+    """The contract that the account is under, or was last."""
+    contract = contracts.get(tx, account.id, account.contract) if account.contract is not None else None
+    if contract is None or contract.begun_at is None:
+        return None
+    paper = papers.get(tx, contract.id)
+    if paper is None or not paper.terms:
+        return Conversion("active", number=contract.id)
+    return Conversion("active", number=contract.id, price=f"{paper.price:,f}", hourly=paper.open)
+
+
+def not_too_often(desk: Desk, whose: str) -> None:
+    """Problem 429 when this one is asked for too much at once."""
     wait = desk.claims.take(whose, time.monotonic())
     if wait:
         raise Problem(429, "too_many_requests", "this link is asked too much at once", retry_after=wait)
 
 
-def _fields(request: Request, raw: bytes) -> dict[str, Any]:
+def is_form(request: Request) -> bool:
+    """Whether a browser sent it, who is answered with a page."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+
+
+def fields(request: Request, raw: bytes) -> dict[str, Any]:
     """A form's fields, or those of a JSON object."""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+    if not is_form(request):
         return loads(raw)
     try:
-        fields = parse_qs(raw.decode("ascii"), strict_parsing=True, max_num_fields=4, errors="strict")
+        given = parse_qs(raw.decode("ascii"), strict_parsing=True, max_num_fields=4, errors="strict")
     except ValueError as error:
         raise Problem(400, "bad_body", "the form cannot be read") from error
-    return {name: values[0] for name, values in fields.items()}
+    return {name: values[0] for name, values in given.items()}
 
 
 def _known(desk: Desk, token: str) -> str:
