@@ -1,6 +1,8 @@
 """Bills at the command line, from a price list's file to the page."""
 
+import re
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -43,6 +45,34 @@ def test_a_bill_is_previewed_as_table_page_csv_and_json(tmp_path: Path) -> None:
     close = home("bill", "close", account, "--month", MONTH)
     assert (close.code, "is not over yet" in close.err) == (1, True)
     assert home("bill", "list", "--json").json == []
+
+
+def test_a_contracts_price_says_what_it_is_for(tmp_path: Path) -> None:
+    """Of an hour, or of all of it, with separators for people and none for programs; an open end is no date."""
+    home = made(tmp_path)
+    account = contracted(home)
+    other = home.active()
+    big = PRICES.replace("plain", "big").replace("1.00", "1000.00")
+    assert home("apply", "-f", home.write("big.yaml", big)).code == 0
+    assert home("contract", "draft", other, "--class", "A", "--until", "+90d", "--prices", "big").code == 0
+    listed = home("contract", "list").out
+    told = {one["account"]: one for one in home("contract", "list", "--json").json}
+    assert (told[account]["per"], told[other]["per"]) == ("hour", "contract")
+    price = Decimal(told[other]["price"])
+    assert f"\t{price:,.2f}\tcontract\t" in listed
+    assert f"\t{told[account]['price']}\thour\topen\t" in listed
+    assert f"{price:,.2f}" in home("contract", "show", told[other]["contract"]).out
+
+
+def test_an_open_end_is_no_date_and_no_time_left(tmp_path: Path) -> None:
+    """In the list, at the account, and on the screen; for programs it stays an instant."""
+    home = made(tmp_path)
+    account = contracted(home)
+    [line] = [one for one in home("account", "list").out.splitlines() if one.startswith(account)]
+    assert line.split("\t")[4:6] == ["open", "-"]
+    assert re.search(r"ends at +open\n", home("account", "show", account).out)
+    assert f"Next ends: {account} open" in home("top", "--once").out
+    assert home("account", "show", account, "--json").json["ends_at"].startswith("2999-12-31")
 
 
 def test_an_account_without_a_contract_has_no_bill(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from orchestrator.entry.http import operators_page
 from orchestrator.entry.http.pictures import Column, columns, nice
 from orchestrator.flows.overview import look
 from orchestrator.lifecycle import times
+from orchestrator.lifecycle.account import State
+from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.store import sites
 from orchestrator.store.sites import Places
 from tests.entry import evening
@@ -220,6 +222,23 @@ def test_an_empty_tenure_is_calm(tmp_path: Path) -> None:
         said = page(fresh, lang="en")
     assert "All is well" in said
     assert Tags(said).open == []
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "open"), ("zh", "长期")])
+def test_an_open_end_is_no_date_and_another_years_end_has_its_year(tmp_path: Path, lang: str, word: str) -> None:
+    """Within this year the month and day are enough."""
+    with world(tmp_path / "home") as quiet:
+        with quiet.ctx.store.write() as tx:
+            it = evening.Evening(tx, quiet.clock())
+            it.site("nanjing", "memory", "edge")
+            ids = [it.account("nanjing", ends, State.CONTRACTED)
+                   for ends in (OPEN_END - it.now, 400 * evening.DAY)]
+        rows = re.findall(r'class="ids">(\w+)</th><td>nanjing</td><td>[^<]*</td><td>([^<]*)</td><td class="n">([^<]*)<',
+                          page(quiet, lang=lang))
+        found = {id: (ends, left) for id, ends, left in rows}
+        later = f"{(it.now + 400 * evening.DAY).astimezone(times.zone()):%Y-%m-%d}"
+    assert found[ids[0]] == (word, "–")
+    assert found[ids[1]][0].startswith(later)
 
 
 def test_columns_stay_in_their_box() -> None:

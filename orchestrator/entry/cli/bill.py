@@ -44,12 +44,13 @@ def close(account: Account, month: Month, csv: Csv = None, html: Html = None, wh
 def list_(account: Annotated[str | None, typer.Option(help="Of this account only.")] = None,
           json: Json = False) -> None:
     """Closed bills by month."""
+    from orchestrator.lifecycle.money import to_fen
     from orchestrator.store import bills
 
     with opened() as ctx, ctx.store.read() as tx:
         found = bills.list_(tx, account)
-    output.rows(json, [{"account": one.account, "month": one.month, "price": f"{one.price:.2f}",
-                        "vouchers": f"{one.taken:.2f}", "payable": f"{one.total:.2f}", "closed_at": one.closed_at}
+    output.rows(json, [{"account": one.account, "month": one.month, "price": to_fen(one.price),
+                        "vouchers": to_fen(one.taken), "payable": to_fen(one.total), "closed_at": one.closed_at}
                        for one in found], ["account", "month", "price", "vouchers", "payable", "closed_at"],
                 "no bill is closed yet")
 

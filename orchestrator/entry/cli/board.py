@@ -11,6 +11,7 @@ from orchestrator.entry.cli import output
 from orchestrator.flows.overview import Level, Overview, Piece, SiteView
 from orchestrator.flows.overview_alarms import Alarm
 from orchestrator.lifecycle import times
+from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.store.calendar import OfferPlaces
 
 WIDE = 100
@@ -168,11 +169,15 @@ def _foot(it: Overview) -> list[RenderableType]:
     owed = ", ".join(f"{one.count} {what.value} for {ago(one.since, it.at)}"
                      for what, one in it.waiting.items() if one.count) or "nothing"
     unsent = f"{it.unsent} for {ago(it.senders[0].since, it.at)}" if it.senders else "none"
-    soon = ", ".join(f"{one.id} in {times.show_span(one.ends_at - it.at)}"
+    soon = ", ".join(f"{one.id} {_until(one.ends_at, it.at)}"
                      for one in it.next_ends[:MOST_ENDS] if one.ends_at is not None) or "none"
     rows = [("Fences", said + worst), ("Due and not taken up", owed), ("Callbacks and mail unsent", unsent),
             ("Next ends", soon)]
     return [_title("Beside"), *(Text.assemble((f"  {name}: ", "dim"), text) for name, text in rows)]
+
+
+def _until(ends_at: datetime, now: datetime) -> str:
+    return "open" if ends_at >= OPEN_END else f"in {times.show_span(ends_at - now)}"
 
 
 def _seconds(lag: timedelta | None) -> str:

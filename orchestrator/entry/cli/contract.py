@@ -1,6 +1,7 @@
 """`tenure contract`: rental contracts (租用合同) with their price and their paper, from draft to end."""
 
 import hashlib
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from orchestrator.store.engine import Tx
 
 app = typer.Typer(help="Contracts (租用合同): drafted with their price, signed at a link, in force, ended.")
+
+_MONEY = {"base", "price", "hourly", "hourly_base"}
 
 Id = Annotated[str, typer.Argument(metavar="CONTRACT", help="The contract's id.")]
 
@@ -55,7 +58,7 @@ def list_(account: Annotated[str | None, typer.Option(help="Of this account only
 
     with opened() as ctx, ctx.store.read() as tx:
         found = [_row(tx, paper) for paper in papers.list_(tx, account=account, open_only=open_)]
-    output.rows(json, found, ["contract", "account", "stage", "price", "ends_at", "signed_at"], "no contracts")
+    output.rows(json, found, ["contract", "account", "stage", "price", "per", "ends_at", "signed_at"], "no contracts")
 
 
 @app.command(epilog="Example: tenure contract show C-a2k4mzq7xw-1")
@@ -70,10 +73,11 @@ def show(id: Id, link: Annotated[bool, typer.Option(
         with ctx.store.read() as tx:
             paper = _named(tx, id)
             found = _row(tx, paper) | {"offer": paper.offer, "document": paper.digest, "signed_by": paper.signed_by,
-                                       **paper.terms}
+                                       **{name: Decimal(said) if name in _MONEY else said
+                                          for name, said in paper.terms.items()}}
             if paper.terms and not paper.open:
                 payable, taken = price.after_vouchers(paper.price, flow.vouchers_of(tx, paper.account))
-                found |= {"vouchers": str(taken), "payable": str(payable)}
+                found |= {"vouchers": taken, "payable": payable}
         if link:
             found["signing_url"] = _link(ctx, paper, why)
         output.facts(json, found)
@@ -142,5 +146,6 @@ def _row(tx: "Tx", paper: "Paper") -> dict[str, Any]:
     from orchestrator.flows import contract as flow
 
     return {"contract": paper.id, "account": paper.account, "stage": flow.stage_of(tx, paper),
-            "price": str(paper.price) if paper.terms else None, "ends_at": paper.ends_at, "made_at": paper.made_at,
-            "signed_at": paper.signed_at}
+            "price": paper.price if paper.terms else None,
+            "per": None if not paper.terms else "hour" if paper.open else "contract",
+            "ends_at": paper.ends_at, "made_at": paper.made_at, "signed_at": paper.signed_at}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.lifecycle import times
+from orchestrator.lifecycle.contract import OPEN_END
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -40,8 +42,8 @@ def when(text: str, now: datetime) -> datetime:
 
 
 def shown(at: datetime | None) -> str:
-    """An instant as an operator reads it."""
-    return times.show(at, _where)
+    """An instant as an operator reads it; `open` for the end of what has none."""
+    return "open" if at is not None and at >= OPEN_END else times.show(at, _where)
 
 
 DONE, FAILED, USAGE, STUCK = 0, 1, 2, 3
@@ -184,6 +186,8 @@ def cell(value: Any) -> str:
             return shown(value)
         case timedelta():
             return times.show_span(value)
+        case Decimal():
+            return f"{value:,f}"
         case bool():
             return "yes" if value else "no"
         case Enum():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.entry.cli import output
 from orchestrator.lifecycle import sizes, times
 from orchestrator.lifecycle.account import USABLE, State
+from orchestrator.lifecycle.contract import OPEN_END
 
 if TYPE_CHECKING:
     from orchestrator.lifecycle.offer import Offer
@@ -51,7 +52,7 @@ def row(record: "AccountRecord", now: datetime) -> list[str]:
     it = record.account
     left = it.remaining(now) if it.state in USABLE or it.state is State.FENCED else timedelta()
     stuck = record.stuck
-    told = times.show_span(left) if left else "-"
+    told = times.show_span(left) if left and it.ends_at != OPEN_END else "-"
     if it.begins_at is not None and it.begins_at > now and it.state in NOT_YET:
         told = f"begins in {times.show_span(it.begins_at - now)}"
     return [it.id, it.state.value + (" (held)" if it.hold else ""), it.site, it.offer.name, output.shown(it.ends_at),

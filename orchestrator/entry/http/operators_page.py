@@ -8,6 +8,7 @@ from orchestrator.entry.http.pictures import Column, Picture, columns
 from orchestrator.flows.overview import Overview, Piece
 from orchestrator.flows.overview_alarms import Alarm
 from orchestrator.lifecycle.account import State
+from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.store.calendar import OfferPlaces
 
 PAGES = Pages("operators", "operators/style.css", others={"Referrer-Policy": "same-origin"})
@@ -40,10 +41,10 @@ class Visitor:
 
 
 class Words:
-    """How figures and instants are written in one language and one zone."""
+    """How figures and instants are written in one language and one zone, at `now`."""
 
-    def __init__(self, lang: Language, where: tzinfo) -> None:
-        self.t, self._where = PAGES.texts[lang], where
+    def __init__(self, lang: Language, where: tzinfo, now: datetime) -> None:
+        self.t, self._where, self._now = PAGES.texts[lang], where, now
 
     def clock(self, at: datetime, form: str = "%H:%M") -> str:
         """The zone's civil time."""
@@ -54,8 +55,17 @@ class Words:
         return self.t["weekdays"].split()[at.astimezone(self._where).weekday()]
 
     def when(self, at: datetime | None) -> str:
-        """Date, weekday and time."""
-        return "–" if at is None else f"{self.clock(at, '%m-%d')} {self.day(at)} {self.clock(at)}"
+        """Date, weekday and time; the year where it is not this one. `open` for the end of what has none."""
+        if at is None:
+            return "–"
+        if at >= OPEN_END:
+            return self.t["open"]
+        date = "%m-%d" if self.clock(at, "%Y") == self.clock(self._now, "%Y") else "%Y-%m-%d"
+        return f"{self.clock(at, date)} {self.day(at)} {self.clock(at)}"
+
+    def left(self, ends_at: datetime) -> str:
+        """How long until then."""
+        return "–" if ends_at >= OPEN_END else self.span(ends_at - self._now)
 
     def span(self, length: timedelta | None) -> str:
         """A length in its largest unit and what is left in the next one; under a minute with three figures."""
@@ -86,7 +96,7 @@ class Words:
 
 def render(it: Overview, lang: Language, where: tzinfo, by: Visitor, *, paused: bool) -> str:
     """The page."""
-    words = Words(lang, where)
+    words = Words(lang, where, it.at)
     return PAGES.render(
         "page.html.j2", lang, it=it, w=words, by=by, refresh=None if paused else REFRESH, zone=str(where),
         paused=paused, states=_ENDING,
