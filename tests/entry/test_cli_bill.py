@@ -1,5 +1,6 @@
 """Bills at the command line, from a price list's file to the page."""
 
+import hashlib
 import re
 from datetime import datetime
 from decimal import Decimal
@@ -62,6 +63,16 @@ def test_a_contracts_price_says_what_it_is_for(tmp_path: Path) -> None:
     assert f"\t{price:,.2f}\tcontract\t" in listed
     assert f"\t{told[account]['price']}\thour\topen\t" in listed
     assert f"{price:,.2f}" in home("contract", "show", told[other]["contract"]).out
+
+
+def test_a_contract_on_paper_tells_the_hash_of_the_paper_and_of_the_draft(tmp_path: Path) -> None:
+    """The draft's is that of the file that `contract document` writes."""
+    home = made(tmp_path)
+    account = contracted(home)
+    [paper] = home("contract", "list", "--account", account, "--json").json
+    wrote = home("contract", "document", paper["contract"], "--out", str(tmp_path / "c.html"), "--json").json
+    said = home("contract", "show", paper["contract"], "--json").json
+    assert (said["document"], said["drafted_document"]) == (hashlib.sha256(b"signed").hexdigest(), wrote["sha256"])
 
 
 def test_an_open_end_is_no_date_and_no_time_left(tmp_path: Path) -> None:

@@ -68,11 +68,15 @@ def show(id: Id, link: Annotated[bool, typer.Option(
     """One contract with how its price came about, and its cash vouchers."""
     from orchestrator.flows import contract as flow
     from orchestrator.lifecycle import price
+    from orchestrator.store import papers
 
     with opened() as ctx:
         with ctx.store.read() as tx:
             paper = _named(tx, id)
-            found = _row(tx, paper) | {"offer": paper.offer, "document": paper.digest, "signed_by": paper.signed_by,
+            drafted = papers.document(tx, id)
+            found = _row(tx, paper) | {"offer": paper.offer, "document": paper.digest,
+                                       "drafted_document": hashlib.sha256(drafted).hexdigest() if drafted else None,
+                                       "signed_by": paper.signed_by,
                                        **{name: Decimal(said) if name in _MONEY else said
                                           for name, said in paper.terms.items()}}
             if paper.terms and not paper.open:
