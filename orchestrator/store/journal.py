@@ -172,7 +172,7 @@ def _note(checkpoint: Path, position: int, chain: str) -> None:
     if noted is not None and noted[0] >= position:
         return
     fresh = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with fresh.open("w", encoding="ascii") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         json.dump({"position": position, "chain": chain}, file)
         file.flush()
         os.fsync(file.fileno())
