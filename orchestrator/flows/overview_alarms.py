@@ -153,7 +153,8 @@ def _kept(kept: Sequence[Kept]) -> list[Alarm]:
     """One for each hold, the widest of those that an account has; its own ones together."""
     groups = defaultdict[tuple[KeptBy, str], list[Kept]](list)
     for one in kept:
-        groups[("kept_all", "") if one.of_all else ("kept_site", one.site) if one.of_site else ("kept_own", "")] += [one]
+        by: tuple[KeptBy, str] = ("kept_site", one.site) if one.of_site else ("kept_own", "")
+        groups[("kept_all", "") if one.of_all else by].append(one)
     commands = {"kept_all": _typed("hold", EVERYTHING, "--off"), "kept_own": _typed("reap", "--dry-run")}
     return [Alarm(kind, (), site, sum(one.count for one in group), (), min(one.since for one in group), 0, "", "hold",
                   commands.get(kind) or _typed("hold", site, "--off"))

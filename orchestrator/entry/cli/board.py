@@ -183,4 +183,6 @@ def _seconds(lag: timedelta | None) -> str:
     if lag is None:
         return "-"
     seconds = round(lag.total_seconds(), 3)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.3g} s" if seconds < 100 else times.show_span(lag)
