@@ -11,8 +11,8 @@ from orchestrator import settings as settings_file
 from orchestrator.flows.context import AccountStacks, Context, SitePool
 from orchestrator.settings import Settings
 from orchestrator.store import sites
-from orchestrator.store.engine import Store
-from orchestrator.store.errors import NotFound, StoreBusy, StoreError, WrongKey
+from orchestrator.store.engine import Store, sqlite_file, unwritable
+from orchestrator.store.errors import NeverSetUp, NotFound, StoreError, WrongKey
 from orchestrator.store.seal import Keyring
 from providers import registry
 from providers.protocol import NeedsHuman, Site, Spec
@@ -32,14 +32,15 @@ class App:
         self._stacks = stacks
 
     @classmethod
-    def open(cls, home: Path, stacks: AccountStacks | None = None) -> "App":
-        """Open this home; the first time, its keyring and database are made. Raises BadSettings, StoreError.
+    def open(cls, home: Path, stacks: AccountStacks | None = None, *, make: bool = False) -> "App":
+        """Open this home. Raises BadSettings, StoreError.
 
-        `stacks` stands in for Pulumi where that is not to be run.
+        `make`: a home that has neither is given its keyring and database. `stacks` stands in for Pulumi where that is
+        not to be run.
         """
         home = home.absolute()
         chosen = settings_file.load(home)
-        store = _store(home, chosen)
+        store = _store(home, chosen, make)
         own = StartedStacks(home, chosen, store.keyring)
         ctx = Context(store=store, keyring=store.keyring, sites=SitePool(lambda name: connect(store, name)),
                       stacks=own if stacks is None else stacks, clock=utc_now, worker=worker_id(), settings=chosen,
@@ -86,25 +87,58 @@ def connect(store: Store, name: str) -> Site:
     return registry.connect(row.kind, row.name, row.settings, keys)
 
 
-def _store(home: Path, chosen: Settings) -> Store:
-    """The database, made on first use. An existing one without its keyring is never given another."""
+def _store(home: Path, chosen: Settings, make: bool) -> Store:
+    """The database of this home. One half of keyring and database is never completed with a new other half unless
+    nothing can have been in it: what looks empty is most often a mount that failed."""
     path = home / KEYRING
     fresh = not path.exists()
-    database = home / "tenure.db"
-    if fresh and not chosen.database and database.exists():
-        raise WrongKey(f"{database} is there and its keyring {path} is not: put the copy of the keyring back")
+    file = sqlite_file(chosen.database_url(home))
+    if file is not None:
+        _must_write(file.parent)
+    there = file is None or (file.exists() and file.stat().st_size > 0)
+    if fresh and there and file is not None:
+        raise WrongKey(f"{file} is there and its keyring {path} is not: put the copy of the keyring back")
+    if fresh or not there:
+        _may_make(home, chosen, path if fresh else file, make)
     keyring = Keyring.create(path) if fresh else Keyring.open(path)
     store = Store(chosen.database_url(home), keyring)
     try:
-        with store.read():
+        if there and _set_up(store):
             return store
-    except (WrongKey, StoreBusy):
+        _may_make(home, chosen, file, make)
+        store.migrate()
+        return store
+    except StoreError:
         if fresh:
             path.unlink()
         raise
-    except StoreError:
-        store.migrate()
-        return store
+
+
+def _set_up(store: Store) -> bool:
+    try:
+        with store.read():
+            return True
+    except NeverSetUp:
+        return False
+
+
+def _may_make(home: Path, chosen: Settings, missing: Path | None, make: bool) -> None:
+    """Raises NeverSetUp unless a database may be made here."""
+    what = f"{missing} is missing or empty" if missing else "the database is empty"
+    checkpoint = chosen.checkpoint(home)
+    if checkpoint.exists():
+        raise NeverSetUp(f"{what}, and {checkpoint} knows that there was one with a journal; do: look whether its disk "
+                         "is mounted, else put it back from its backup (docs/operators.md, Restoring), or use a new "
+                         "home")
+    if not make:
+        raise NeverSetUp(f"{what}; do: look whether its disk is mounted, else put it back from its backup "
+                         "(docs/operators.md, Restoring); only if there never was one: tenure init")
+
+
+def _must_write(folder: Path) -> None:
+    """SQLite writes even to read. Raises StoreError."""
+    if folder.is_dir() and (why := unwritable(folder)):
+        raise StoreError(f"{folder} cannot be written: {why}")
 
 
 class StartedStacks:

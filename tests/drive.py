@@ -21,8 +21,16 @@ from standardwebhooks.webhooks import Webhook
 T = TypeVar("T")
 
 
+STARTING = 180
+"""Seconds that a start, or a change that many steps go into, may take on a machine that others load, too."""
+
+
 class DriveError(AssertionError):
     """What was asked for did not happen; the message says what was seen instead."""
+
+
+class Busy(DriveError):
+    """The doors say 503: nothing was done, ask again."""
 
 
 def until(what: str, look: Callable[[], T | None], *, within: float, every: float = 0.02) -> T:
@@ -74,7 +82,8 @@ class Tenure:
         """What every process of this installation is started with."""
         return {**os.environ, "TENURE_HOME": str(self.home), **more}
 
-    def cli(self, *words: str, stdin: str | None = None, codes: Sequence[int] = (0,), within: float = 120) -> Any:
+    def cli(self, *words: str, stdin: str | None = None, codes: Sequence[int] = (0,),
+            within: float = 2 * STARTING) -> Any:
         """Run `tenure … --json` and give what it printed. Raises DriveError on another exit code."""
         ran = subprocess.run(self.command(*words, "--json"), input=stdin, env=self.environment(),
                              capture_output=True, text=True, timeout=within, check=False)
@@ -89,7 +98,7 @@ class Tenure:
         self.server = subprocess.Popen(self.command("serve"), stdout=log, stderr=log,
                                        env=self.environment(**environment))
         log.close()
-        until("the doors open", self._ready, within=30)
+        until("the doors open", self._ready, within=STARTING)
 
     def _ready(self) -> bool | None:
         assert self.server is not None
@@ -122,13 +131,17 @@ class Tenure:
         """A JSON document of the operators' API."""
         answer = httpx.get(f"{self.url}{path}", headers={"authorization": f"Bearer {token}"}, timeout=30)
         if answer.status_code != 200:
-            raise DriveError(f"GET {path}: {answer.status_code} {answer.text}")
+            kind = Busy if answer.status_code == 503 else DriveError
+            raise kind(f"GET {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def wait(self, account: str, states: set[str], token: str, *, within: float) -> Any:
         """The account as soon as it is in one of the states."""
         def look() -> Any:
-            seen = self.get(f"/v1/accounts/{account}", token)
+            try:
+                seen = self.get(f"/v1/accounts/{account}", token)
+            except Busy:
+                return None
             return seen if seen["state"] in states else None
         return until(f"account {account} becomes {' or '.join(sorted(states))}", look, within=within)
 

@@ -38,6 +38,16 @@ def allowed(address: Address, allow: Sequence[Network]) -> bool:
     return address.is_global and not address.is_multicast and not _translated(address)
 
 
+def blocked(host: str, allow: Sequence[Network]) -> str:
+    """The address that this host is, when it is one in figures (or this machine) that callbacks may not go to; else
+    empty. Names are decided when they are connected to."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return ""
+    return "" if allowed(address, allow) else str(address)
+
+
 def _translated(address: Address) -> bool:
     """IPv6 forms that carry an IPv4 address inside: a gateway would lead back in."""
     if not isinstance(address, ipaddress.IPv6Address):

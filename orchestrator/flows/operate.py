@@ -16,7 +16,7 @@ from orchestrator.flows.trouble import tried
 from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
 from orchestrator.lifecycle.contract import ContractState
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.store import accounts, contracts, journal
+from orchestrator.store import accounts, contracts, holding, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict, NotFound
@@ -145,17 +145,17 @@ def _ask_retry(tx: Tx, account_id: str, actor: str, why: str) -> Account:
 
 
 def hold(ctx: Context, on: bool, *, account: str | None = None, site: str | None = None, actor: str,
-         why: str = "") -> list[str]:
+         why: str = "") -> holding.Set:
     """Stop (or let go on) reclaim of one account, of a site, or with neither of everything; never a fence.
 
-    Answers the ids of the accounts concerned. RuleError `not_found`.
+    Each is a hold of its own: letting one go leaves the others. RuleError `not_found`.
     """
 
-    def write(tx: Tx) -> list[str]:
-        ids = accounts.set_hold(tx, on, account=account, site=site)
-        journal.write(tx, "hold.set" if on else "hold.lifted", account or site or "all", actor, why,
-                      accounts=len(ids))
-        return ids
+    def write(tx: Tx) -> holding.Set:
+        done = holding.put(tx, on, account=account, site=site)
+        journal.write(tx, "hold.set" if on else "hold.lifted", account or site or holding.EVERYTHING, actor, why,
+                      accounts=len(done.accounts), before=done.before)
+        return done
 
     try:
         found = commit("ask.hold", ctx.store, write)

@@ -16,7 +16,7 @@ from orchestrator.flows.overview_places import DAYS, Coming, look_at_places
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.due import Owed
-from orchestrator.store import looks, sites
+from orchestrator.store import holding, looks, sites
 from orchestrator.store import overview as store
 from orchestrator.store.calendar import OfferPlaces
 from orchestrator.store.engine import Tx
@@ -35,6 +35,8 @@ class Level(StrEnum):
     """The one word above everything."""
 
     CALM = "calm"
+    HELD = "held"
+    """All works, and a hold keeps what would be gone by now."""
     WORKING = "working"
     """Something does not work and Tenure goes on trying."""
     NEEDS_YOU = "needs_you"
@@ -111,9 +113,10 @@ def look(tx: Tx, now: datetime, where: tzinfo) -> Overview:
     waiting, (unsent, senders) = store.waiting(tx, now), store.unsent(tx, now, MOST_SENDERS)
     fences = fences_of(store.fences(tx, now - FENCES_SINCE, MOST_FENCES + 1))
     places, coming = look_at_places(tx, now, where)
-    found = alarms(now, late[0], late[1], stuck[1], waiting, senders, list(seen.values()), _watched(rows, live))
+    found = alarms(now, late[0], late[1], stuck[1], waiting, senders, list(seen.values()), _watched(rows, live),
+                   holding.kept(tx, now))
     level = (Level.NEEDS_YOU if any(one.who == "operator" for one in found)
-             else Level.WORKING if found else Level.CALM)
+             else Level.WORKING if any(one.who == "tenure" for one in found) else Level.HELD if found else Level.CALM)
     return Overview(
         at=now, level=level, alarms=found,
         sites=_sites(rows, live, seen, hours, stuck[0], late[0], places),

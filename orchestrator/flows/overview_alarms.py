@@ -9,6 +9,7 @@ from typing import Literal
 
 from orchestrator.flows.provision import MOST_OFFSET
 from orchestrator.lifecycle.due import Owed
+from orchestrator.store.holding import EVERYTHING, Kept
 from orchestrator.store.looks import Look
 from orchestrator.store.outbox import MAIL
 from orchestrator.store.overview import Standing, Unsent, Waiting
@@ -25,11 +26,15 @@ UNSEEN = timedelta(minutes=3)
 """Without any look for so long, no worker runs."""
 
 
+KeptBy = Literal["kept_all", "kept_site", "kept_own"]
+_ORDER = {"operator": 0, "tenure": 1, "hold": 2}
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """Accounts that share a trouble: one line, however many they are."""
 
-    kind: Literal["unfenced", "silent", "clock", "stuck", "waiting", "idle", "callback", "mail"]
+    kind: Literal["unfenced", "silent", "clock", "stuck", "waiting", "idle", "callback", "mail"] | KeptBy
     work: Sequence[str]
     """What fails or waits."""
     site: str
@@ -39,7 +44,8 @@ class Alarm:
     since: datetime | None
     attempts: int
     error: str
-    who: Literal["tenure", "operator"]
+    who: Literal["tenure", "operator", "hold"]
+    """`hold`: nothing does not work; an operator keeps it so."""
     command: str
     remedy: str = ""
     sender: str = ""
@@ -48,13 +54,14 @@ class Alarm:
 
 def alarms(now: datetime, late_at: Mapping[str, int], late: Sequence[Standing], stuck: Sequence[Standing],
            waiting: Mapping[Owed, Waiting], senders: Sequence[Unsent], looks: Sequence[Look],
-           live: Mapping[str, int]) -> list[Alarm]:
-    """Past their end and not known to be fenced; what else waits for a person; then what Tenure tries again."""
+           live: Mapping[str, int], kept: Sequence[Kept] = ()) -> list[Alarm]:
+    """Past their end and not known to be fenced; what else waits for a person; then what Tenure tries again; last what
+    holds keep."""
     shown = {one.id for one in late}
     found = [*_unfenced(late_at, late), *_idle(now, looks), *_silent(now, looks, live),
              *_stuck([one for one in stuck if one.id not in shown]), *_waiting(now, waiting, bool(late)),
-             *_unsent(senders)]
-    return sorted(found, key=lambda alarm: alarm.who != "operator")[:MOST_ALARMS]
+             *_unsent(senders), *_kept(kept)]
+    return sorted(found, key=lambda alarm: _ORDER[alarm.who])[:MOST_ALARMS]
 
 
 def _unfenced(late_at: Mapping[str, int], late: Sequence[Standing]) -> list[Alarm]:
@@ -140,6 +147,18 @@ def _unsent(senders: Sequence[Unsent]) -> list[Alarm]:
                   "tenure", _typed("outbox", "list", "--unsent", "--channel", MAIL) if one.channel == MAIL
                   else _typed("sender", "test", one.sender), sender=one.sender)
             for one in senders if one.attempts >= PATIENT]
+
+
+def _kept(kept: Sequence[Kept]) -> list[Alarm]:
+    """One for each hold, the widest of those that an account has; its own ones together."""
+    groups = defaultdict[tuple[KeptBy, str], list[Kept]](list)
+    for one in kept:
+        by: tuple[KeptBy, str] = ("kept_site", one.site) if one.of_site else ("kept_own", "")
+        groups[("kept_all", "") if one.of_all else by].append(one)
+    commands = {"kept_all": _typed("hold", EVERYTHING, "--off"), "kept_own": _typed("reap", "--dry-run")}
+    return [Alarm(kind, (), site, sum(one.count for one in group), (), min(one.since for one in group), 0, "", "hold",
+                  commands.get(kind) or _typed("hold", site, "--off"))
+            for (kind, site), group in sorted(groups.items())]
 
 
 def _some(group: Iterable[Standing]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The scheduled teardown job: fences what is due, reclaims what is past grace, with no server or worker running."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -118,11 +118,20 @@ def _sizes(ctx: Context, shown: Iterable[Planned]) -> dict[str, int]:
     for one in shown:
         if one.what == "delete":
             by_site.setdefault(one.site, []).append(one.account)
+    return stored(ctx, by_site)
+
+
+def stored(ctx: Context, by_site: Mapping[str, Sequence[str]], within: timedelta | None = None) -> dict[str, int]:
+    """Bytes that accounts store, where their site says so; sites that have not said it by then are left out."""
     if not by_site:
         return {}
-    with ThreadPoolExecutor(min(SITES_AT_ONCE, len(by_site)), "sizes") as pool:
-        found = pool.map(lambda site: _sizes_at(ctx, site, by_site[site]), by_site)
-        return {account: size for some in found for account, size in some.items()}
+    pool = ThreadPoolExecutor(min(SITES_AT_ONCE, len(by_site)), "sizes")
+    try:
+        asked = [pool.submit(_sizes_at, ctx, site, ids) for site, ids in by_site.items()]
+        said, _ = wait(asked, None if within is None else within.total_seconds())
+        return {account: size for one in said for account, size in one.result().items()}
+    finally:
+        pool.shutdown(wait=within is None, cancel_futures=True)
 
 
 def _sizes_at(ctx: Context, site: str, ids: Sequence[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any, overload
 import sqlalchemy as sa
 
 from orchestrator.lifecycle.account import LIVE, Account, State
-from orchestrator.store import tables
+from orchestrator.store import holding, tables
 from orchestrator.store.claiming import LOCKED, claim_due, claim_one, next_wake, release, renew
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict, NotFound
@@ -23,21 +23,22 @@ from orchestrator.store.rows import (
     record_of,
 )
 
-__all__ = ["AccountRecord", "Claimed", "Filter", "Stuck", "add", "claim_due", "claim_one", "get", "ids_live_at",
-           "keep_inventory", "next_wake", "record", "release", "renew", "save", "select", "set_hold"]
+__all__ = ["AccountRecord", "Claimed", "Filter", "Stuck", "add", "claim_due", "claim_one", "count", "get",
+           "ids_live_at", "keep_inventory", "next_wake", "record", "release", "renew", "save", "select"]
 
 _table = tables.accounts
 _INSERT = _table.insert()
 
 
 def add(tx: Tx, account: Account, *, sender: str, holder: str) -> None:
-    """A new account. `holder` is what `holders.put` answered. A held site's accounts are held from the start."""
+    """A new account. `holder` is what `holders.put` answered. What holds its site, or everything, holds it too."""
     held = tx.execute(sa.select(tables.sites.c.held).where(tables.sites.c.name == account.site)).scalar()
     if held is None:
         raise NotFound(f"account {account.id}: there is no site {account.site!r}")
-    effective = replace(account, hold=account.hold or held)
+    everything = holding.everything(tx)
+    effective = replace(account, hold=account.hold or held or everything)
     tx.execute(_INSERT, columns_of(account) | due_columns(effective, None, None) | {
-        "sender": sender, "holder": holder, "site_hold": held, "attempts": 0})
+        "sender": sender, "holder": holder, "site_hold": held, "all_hold": everything, "attempts": 0})
 
 
 def get(tx: Tx, id: str, *, lock: bool = False) -> Account | None:
@@ -90,7 +91,7 @@ def save(tx: Tx, account: Account, was: Claimed | Account, *, release: bool = Fa
                     "claimed_until": None, "worker": None}
     merged = replace(account_of(row), **_account_fields(account, changed))
     own_hold = changed.get("hold", found["hold"])
-    merged = replace(merged, hold=own_hold or found["site_hold"])
+    merged = replace(merged, hold=own_hold or row.site_hold or row.all_hold)
     tx.execute(sa.update(_table).where(_table.c.id == account.id)
                .values(**changed, **due_columns(merged, paused, claimed_until)))
     return replace(was, account=merged) if isinstance(was, Claimed) else merged
@@ -138,28 +139,38 @@ class Filter:
 
 def select(tx: Tx, which: Filter, limit: int = 100, after: str | None = None) -> list[AccountRecord]:
     """Accounts by id; `after` is the last id of the page before."""
-    query = sa.select(_table).order_by(_table.c.id).limit(limit)
-    if which.site is not None:
-        query = query.where(_table.c.site == which.site)
-    if which.sender is not None:
-        query = query.where(_table.c.sender == which.sender)
-    if which.state is not None:
-        query = query.where(_table.c.state == which.state.value)
-    if which.ending_before is not None:
-        query = query.where(_table.c.ends_at < which.ending_before)
-    if which.stuck is not None:
-        query = query.where(_table.c.stuck.is_not(None) if which.stuck else _table.c.stuck.is_(None))
-    if which.ids is not None:
-        query = query.where(_table.c.id.in_(list(which.ids)))
-    if which.live is not None:
-        gone = State.RECLAIMED.value
-        query = query.where(_table.c.state != gone if which.live else _table.c.state == gone)
-    if which.beginning_after is not None:
-        making = [State.REQUESTED.value, State.PROVISIONING.value]
-        query = query.where(_table.c.begins_at > which.beginning_after, _table.c.state.in_(making))
+    query = sa.select(_table).where(*_fitting(which)).order_by(_table.c.id).limit(limit)
     if after is not None:
         query = query.where(_table.c.id > after)
     return [record_of(row) for row in tx.execute(query)]
+
+
+def count(tx: Tx, which: Filter) -> int:
+    """How many fit."""
+    return tx.execute(sa.select(sa.func.count()).select_from(_table).where(*_fitting(which))).scalar_one()
+
+
+def _fitting(which: Filter) -> list[sa.ColumnElement[bool]]:
+    found = []
+    if which.site is not None:
+        found.append(_table.c.site == which.site)
+    if which.sender is not None:
+        found.append(_table.c.sender == which.sender)
+    if which.state is not None:
+        found.append(_table.c.state == which.state.value)
+    if which.ending_before is not None:
+        found.append(_table.c.ends_at < which.ending_before)
+    if which.stuck is not None:
+        found.append(_table.c.stuck.is_not(None) if which.stuck else _table.c.stuck.is_(None))
+    if which.ids is not None:
+        found.append(_table.c.id.in_(list(which.ids)))
+    if which.live is not None:
+        gone = State.RECLAIMED.value
+        found.append(_table.c.state != gone if which.live else _table.c.state == gone)
+    if which.beginning_after is not None:
+        making = [State.REQUESTED.value, State.PROVISIONING.value]
+        found += [_table.c.begins_at > which.beginning_after, _table.c.state.in_(making)]
+    return found
 
 
 def ids_live_at(tx: Tx, site: str) -> set[str]:
@@ -167,26 +178,3 @@ def ids_live_at(tx: Tx, site: str) -> set[str]:
     states = sorted(state.value for state in LIVE)
     found = tx.execute(sa.select(_table.c.id).where(_table.c.site == site, _table.c.state.in_(states)))
     return set(found.scalars())
-
-
-def set_hold(tx: Tx, hold: bool, *, account: str | None = None, site: str | None = None) -> list[str]:
-    """Hold (or let go) one account, a site with its present and coming accounts, or everything. Answers the ids.
-
-    Letting a site go leaves the accounts that are held by themselves held.
-    """
-    if account is not None:
-        which, column = _table.c.id == account, "hold"
-    else:
-        chosen = tables.sites.c.name == site if site is not None else tables.sites.c.name.is_not(None)
-        tx.execute(sa.update(tables.sites).where(chosen).values(held=hold))
-        which, column = (_table.c.site == site if site is not None else _table.c.site.is_not(None)), "site_hold"
-    rows = tx.execute(sa.select(_table).where(which, _table.c.state != State.RECLAIMED.value)
-                      .order_by(_table.c.id).with_for_update()).all()
-    if account is not None and not rows:
-        raise NotFound(f"there is no live account {account!r}")
-    for row in rows:
-        own, of_site = (hold, row.site_hold) if column == "hold" else (row.hold, hold)
-        held = replace(account_of(row), hold=own or of_site)
-        tx.execute(sa.update(_table).where(_table.c.id == row.id).values(
-            {column: hold} | due_columns(held, paused_of(row), row.claimed_until)))
-    return [row.id for row in rows]

@@ -3,11 +3,13 @@
 A write transaction takes SQLite's write lock at its start, so that what it reads is still so when it commits.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, select, text
@@ -17,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from orchestrator.store import tables
-from orchestrator.store.errors import Conflict, StoreBusy, StoreError, StoreFull, WrongKey
+from orchestrator.store.errors import Conflict, NeverSetUp, StoreBusy, StoreError, StoreFull, WrongKey
 from orchestrator.store.seal import Keyring
 from orchestrator.store.sql import insert_new
 
@@ -50,6 +52,7 @@ class Store:
         """Bring the tables to this version, and bind a new database to the keyring. Safe twice and at once."""
         from orchestrator.store.migrate import upgrade  # Alembic costs start-up time that only this call should pay
 
+        _make_private(sqlite_file(self.url))
         with self._one_writer(), self._translated(), self._writing.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7300417)"))
@@ -118,9 +121,13 @@ class Store:
         with self._transaction(self._engine, check=False) as tx:
             sealed = tx.execute(select(tables.keys.c.sealed).where(tables.keys.c.name == _CANARY)).scalar()
         if sealed is None:
-            raise StoreError(_NEVER_SET_UP)
-        if self.keyring.unseal(sealed, _CANARY) != self.keyring.mac(_CANARY, _CANARY):
-            raise WrongKey("the key file does not belong to this database; do: put back the one that it was made with")
+            raise NeverSetUp(_NEVER_SET_UP)
+        try:
+            opens = self.keyring.unseal(sealed, _CANARY) == self.keyring.mac(_CANARY, _CANARY)
+        except WrongKey:
+            opens = False
+        if not opens:
+            raise WrongKey("keyring.json is not this database's; do: put its own copy back")
         self._key_checked = True
 
 
@@ -136,8 +143,32 @@ def translate(error: DBAPIError) -> StoreError:
     if locked or away or state in {"55P03", "40001", "40P01"}:
         return StoreBusy(f"database: {cause}")
     if state == "42P01" or "no such table" in str(cause):
-        return StoreError(_NEVER_SET_UP)
+        return NeverSetUp(_NEVER_SET_UP)
     return StoreError(f"database: {cause}")
+
+
+def sqlite_file(url: str | URL) -> Path | None:
+    """The file of an SQLite database; None for another kind. Raises StoreError."""
+    found = _url(url) if isinstance(url, str) else url
+    return Path(found.database or "").absolute() if found.get_backend_name() == "sqlite" else None
+
+
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written in this folder; empty when it can."""
+    if os.access(folder, os.W_OK | os.X_OK):
+        return ""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "its file system is mounted read-only; do: mount it for writing"
+    return f"user {os.geteuid()} may not; do: run as its owner, user {folder.stat().st_uid}"
+
+
+def _make_private(file: Path | None) -> None:
+    """A new database is its owner's alone, and with it what SQLite puts beside it."""
+    try:
+        if file is not None:
+            file.touch(mode=0o600)
+    except OSError as error:
+        raise StoreError(f"database {file}: {error.strerror}") from error
 
 
 def _url(text_: str) -> URL:

@@ -17,6 +17,10 @@ class WrongKey(StoreError):
     """The key file does not belong to this database, or a sealed value was tampered with."""
 
 
+class NeverSetUp(StoreError):
+    """There are no tables of Tenure: it is new, or what should be there is not."""
+
+
 class NotFound(StoreError):
     """There is no such row."""
 

@@ -58,10 +58,12 @@ class Verdict:
     sealed: int
     unsealed: int
     problems: list[str] = field(default_factory=list)
+    missing: bool = False
+    """The checkpoint is: what is there agrees with itself as far as `problems` are empty, and with nothing outside."""
 
     @property
     def ok(self) -> bool:
-        return not self.problems
+        return not self.problems and not self.missing
 
 
 def write(tx: Tx, action: str, subject: str, actor: str, why: str = "", *, at: datetime | None = None,
@@ -125,11 +127,9 @@ def verify(store: Store, checkpoint: Path) -> Verdict:
             position, chain = row.position, row.chain
         unsealed = tx.execute(select(func.count()).select_from(_table).where(_table.c.position.is_(None))).scalar_one()
         noted = _read(checkpoint)
-        if noted is None and position:
-            problems.append(f"journal: there is no checkpoint at {checkpoint} to hold it against")
         if problem := _against(tx, noted):
             problems.append(problem)
-    return Verdict(position, unsealed, problems)
+    return Verdict(position, unsealed, problems, missing=noted is None and position > 0)
 
 
 def link(keys: Keyring, position: int, before: str, row: Row[Any]) -> str:
@@ -172,7 +172,7 @@ def _note(checkpoint: Path, position: int, chain: str) -> None:
     if noted is not None and noted[0] >= position:
         return
     fresh = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with fresh.open("w", encoding="ascii") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         json.dump({"position": position, "chain": chain}, file)
         file.flush()
         os.fsync(file.fileno())

@@ -1,6 +1,6 @@
 """Account rows as dataclasses, and back: what the account functions share."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -74,8 +74,13 @@ def account_of(row: Row[Any]) -> Account:
     """The account in a row of `accounts`."""
     found = row._mapping
     return Account(**{name: found[name] for name in PLAIN}, offer=offer_from_json(found["offer"]),
-                   state=State(found["state"]), hold=found["hold"] or found["site_hold"],
+                   state=State(found["state"]), hold=held(row),
                    fenced_by=FencedBy(found["fenced_by"]) if found["fenced_by"] else None)
+
+
+def held(row: Row[Any]) -> bool:
+    """Whether any of the three holds keeps it: its own, its site's, everything's."""
+    return bool(row.hold or row.site_hold or row.all_hold)
 
 
 def columns_of(account: Account) -> dict[str, Any]:
@@ -86,12 +91,16 @@ def columns_of(account: Account) -> dict[str, Any]:
 
 
 def due_columns(account: Account, paused: Due | None, claimed_until: datetime | None) -> dict[str, Any]:
-    """`owed` and `due_at`, the one index that the sweep asks. A claimed row is due when its claim lapses."""
+    """`owed` and `due_at`, the one index that the sweep asks. A claimed row is due when its claim lapses.
+
+    `kept_from` is from when on nothing but a hold keeps the account.
+    """
     due = next_due(account, paused)
     if due is None:
-        return {"owed": None, "due_at": None}
+        kept = next_due(replace(account, hold=False)) if account.hold else None
+        return {"owed": None, "due_at": None, "kept_from": kept.at if kept else None}
     at = due.at if claimed_until is None else max(due.at, claimed_until)
-    return {"owed": due.what.value, "due_at": at}
+    return {"owed": due.what.value, "due_at": at, "kept_from": None}
 
 
 def paused_of(row: Row[Any]) -> Due | None:

@@ -86,7 +86,7 @@ def floor(home: Path) -> FastAPI:
 
 def prepare(home: Path, count: int) -> tuple[str, list[str]]:
     """A home with a sender, a site with places, and vouchers; gives the secret and the codes."""
-    with App.open(home) as app, app.ctx.store.write() as tx:
+    with App.open(home, make=True) as app, app.ctx.store.write() as tx:
         now = datetime.now(UTC)
         sender, secret = senders.add(tx, "platform", "codes", None, now)
         sites.put_offer(tx, OFFER)

@@ -92,7 +92,7 @@ def prepare(ctx: Context, end: datetime) -> list[str]:
 
 def ends(home: Path) -> Seen:
     """Let them end, and watch until all healthy ones are written down."""
-    with App.open(home, FakeStacks()) as app:
+    with App.open(home, FakeStacks(), make=True) as app:
         end = utc_now() + SOON
         healthy = prepare(app.ctx, end)
         called: dict[str, float] = {}
@@ -147,7 +147,7 @@ def floor(home: Path) -> float:
 
 def ticks(home: Path) -> list[float]:
     """Seconds of one tick with nothing due, among 100,000 live accounts."""
-    with App.open(home, FakeStacks()) as app:
+    with App.open(home, FakeStacks(), make=True) as app:
         end = utc_now() + timedelta(hours=10)
         with app.ctx.store.write() as tx:
             sender, _ = senders.add(tx, "platform", "codes", None, end)

@@ -28,7 +28,7 @@ from tests.providers.aws_evaluator import Request, allowed
 
 SITE, IMAGE = "cloud-1", "public.ecr.aws/docker/library/busybox:1"
 FOLDER = base().parent / "tenure-demo-aws"
-TRIAL = offer_document("trial", timedelta(seconds=40), images=[IMAGE], models=[], grace="1s")
+TRIAL = offer_document("trial", timedelta(minutes=20), images=[IMAGE], models=[], grace="1s")
 RENTAL = offer_document("rental", timedelta(hours=24), images=[IMAGE], models=[], cpu=4, storage="20GiB", grace="1s")
 
 
@@ -61,7 +61,9 @@ def _life(report: Report, server: Moto, tenure: Tenure) -> None:
     report.act(2, "The end, as AWS has it")
     _end_is_written(report, server, first)
     report.act(3, "The trial ends and is reclaimed")
-    with report.step("fenced at its end, reclaimed after its grace; AWS is asked service by service") as step:
+    with report.step("its end is moved near; fenced then, reclaimed after its grace; AWS is asked service by service"
+                     ) as step:
+        tenure.cli("account", "extend", first["id"], "--to", "+10s")
         tenure.wait(first["id"], {"RECLAIMED"}, token, within=240)
         left = _everything(server, first["id"])
         step.must(left == [], f"of account {first['id']} AWS lists: {left or 'nothing'}")

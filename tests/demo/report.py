@@ -11,12 +11,18 @@ class DoesNotHold(AssertionError):
     """A step showed something else than it had to."""
 
 
+class TooSlow(Exception):
+    """The machine was too slow for a step: nothing is known about whether it holds."""
+
+
 class Report:
     """One line of what was done and one of what was seen for each step, with the seconds since the beginning."""
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
         self.held = 0
+        self.until: float | None = None
+        """The end (Unix time) that must not come before the steps that need it are done; None: there is none."""
 
     @property
     def seconds(self) -> float:
@@ -34,8 +40,13 @@ class Report:
         step = Step()
         try:
             yield step
-        except Exception:
-            print(f"   {self._at(begun)}  {done}\n{'':19}DOES NOT HOLD", file=sys.stderr, flush=True)
+        except Exception as error:
+            late = self.until is not None and time.time() >= self.until
+            slow = late or isinstance(error, TooSlow)
+            print(f"   {self._at(begun)}  {done}\n{'':19}{'NOT SEEN: too slow' if slow else 'DOES NOT HOLD'}",
+                  file=sys.stderr, flush=True)
+            if late and not isinstance(error, TooSlow):
+                raise TooSlow(f"the account had ended before the step was done: {error}") from error
             raise
         self.held += 1
         print(f"   {self._at(begun)}  {done}", flush=True)

@@ -3,9 +3,10 @@
 import secrets
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from tests.lab.lab import Lab
 from tests.lab.place import Place
 from tests.lab.tenured import offer_document, site_document
 
-TRIAL = timedelta(seconds=42)
-BRIEF = timedelta(seconds=14)
+TRIAL = BRIEF = timedelta(minutes=20)
+"""More than any machine needs; a step that is about the end first moves it as near as this machine can bear."""
 LIMITED = offer_document("trial", TRIAL)
-METERED = offer_document("metered", timedelta(minutes=5), network={"rate": "20Mbit/s", "egress": "5MiB"})
+METERED = offer_document("metered", TRIAL, network={"rate": "20Mbit/s", "egress": "5MiB"})
 SHORT = offer_document("short", BRIEF, grace="30s")
 RENTAL = offer_document("rental", timedelta(hours=24), storage="96MiB",
                         network={"rate": "50Mbit/s", "egress": "1GiB"}, grace="1h")
@@ -50,6 +51,12 @@ class World:
         made = self.tenure.cli("voucher", "issue", "--offer", offer, "--count", "1", "--valid-for", "1d")
         return str(made["codes"][0])
 
+    def bring_nearer(self, account: str, within: float) -> float:
+        """Move the account's end to so many seconds from now, whole ones; answers it as Unix time."""
+        end = datetime.fromtimestamp(int(time.time() + within) + 1, UTC)
+        self.tenure.cli("account", "extend", account, "--to", end.isoformat())
+        return end.timestamp()
+
     def holder(self, name: str) -> Holder:
         return Holder(self.tenure.home.parent / "holders" / name)
 
@@ -59,8 +66,19 @@ def build(folder: Path, lab: Lab, offers: list[dict[str, Any]], *, serve: bool =
     clean(folder, lab)
     place = lab.bare()
     lab.start_sshd()
-    home = folder / "home"
-    world = World(lab, place, Tenure(home))
+    world = World(lab, place, Tenure(folder / "home"))
+    try:
+        _prepare(world, folder, offers)
+        if serve:
+            world.tenure.serve()
+    except BaseException:
+        close(world)
+        raise
+    return world
+
+
+def _prepare(world: World, folder: Path, offers: list[dict[str, Any]]) -> None:
+    lab, place = world.lab, world.place
     world.tenure.init()
     documents = folder / "site.yaml"
     documents.write_text(yaml.safe_dump({
@@ -72,9 +90,6 @@ def build(folder: Path, lab: Lab, offers: list[dict[str, Any]], *, serve: bool =
     lab.start_reaper()
     world.secret = world.tenure.cli("sender", "add", "portal")["secret"]
     world.token = world.tenure.cli("token", "add", "--role", "admin", "--name", "demo")["token"]
-    if serve:
-        world.tenure.serve()
-    return world
 
 
 def clean(folder: Path, lab: Lab) -> None:
@@ -84,6 +99,6 @@ def clean(folder: Path, lab: Lab) -> None:
 
 
 def close(world: World) -> None:
-    """Stop what runs; the lab stays for a look, `make clean-lab` takes it away."""
+    """Stop Tenure; the lab stays."""
     with suppress(subprocess.TimeoutExpired):
         world.tenure.kill()

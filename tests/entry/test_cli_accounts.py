@@ -16,6 +16,7 @@ from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts
 from orchestrator.store.accounts import Stuck
+from providers.memory.world import Keeper
 from providers.protocol import TryLater
 from tests.entry.cli_home import Home, made
 
@@ -29,6 +30,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def shown(home: Home, account: str) -> dict[str, object]:
     found: dict[str, object] = home("account", "show", account, "--json").json
     return found
+
+
+def civil(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S+08:00}"
 
 
 def mark_stuck(home: Home, account: str) -> None:
@@ -54,6 +59,16 @@ def test_accounts_are_found_by_their_end(home: Home) -> None:
     ids = [one["id"] for one in home("account", "list", "--ending-before", "+1d", "--json").json]
     assert account in ids
     assert home("account", "list", "--ending-before", "+1m", "--json").json == []
+
+
+def test_a_list_that_is_cut_says_so(home: Home) -> None:
+    """On stderr, and how many there are; the JSON is as ever."""
+    for _ in range(3):
+        home.active()
+    there = len(home("account", "list", "--json").json)
+    said = home("account", "list", "--limit", "2", "--json")
+    assert (len(said.json), f"more: {there} accounts fit" in said.err) == (2, True)
+    assert home("account", "list", "--limit", str(there)).err == ""
 
 
 def test_an_account_that_is_not_there_is_said_so(home: Home) -> None:
@@ -98,6 +113,39 @@ def test_a_dry_run_touches_nothing(home: Home) -> None:
     said = home("account", "fence", account, "--dry-run", "--json")
     assert said.json == [{"account": account, "would": "fence"}]
     assert shown(home, account)["state"] == "ACTIVE"
+
+
+def test_a_rehearsed_extension_shows_both_ends(home: Home) -> None:
+    """The list is the result, so it is on stdout."""
+    account = home.active()
+    before = datetime.fromisoformat(str(shown(home, account)["ends_at"]))
+    [one] = home("account", "extend", account, "--by", "12h", "--dry-run", "--json").json
+    assert (one["would"], one["new_ends_at"]) == ("extend", (before + timedelta(hours=12)).isoformat())
+    assert one["ends_at"] == before.isoformat()
+    said = home("account", "extend", account, "--by", "12h", "--dry-run")
+    ends = [civil(before), civil(before + timedelta(hours=12))]
+    assert f"{ends[0]} -> {ends[1]}" in said.out
+    assert account not in said.err
+
+
+def test_a_reclaim_shows_what_is_lost(home: Home) -> None:
+    """As much as the site says, and by what it is held; also before the question."""
+    account = home.active()
+    with Keeper(home.folder.parent / "world").held() as world:
+        world.tenancies[account].stored = 3 << 20
+    home("hold", account)
+    [one] = home("account", "reclaim", account, "--dry-run", "--json").json
+    assert one == {"account": account, "would": "reclaim", "stored": 3 << 20, "held_by": [account]}
+    assert "everything in it is deleted: 3.0MiB stored" in home("account", "reclaim", account).err
+    home("hold", account, "--off")
+
+
+def test_fencing_again_by_filter_says_that_all_are_fenced(home: Home) -> None:
+    """Not that nothing fits."""
+    home.active()
+    home("account", "fence", "--site", "rehearsal", "--yes")
+    said = home("account", "fence", "--site", "rehearsal", "--yes")
+    assert (said.code, "nothing to do" in said.out, "fenced already" in said.out) == (0, True, True)
 
 
 def test_an_operators_fence_can_be_lifted(home: Home) -> None:
@@ -150,9 +198,38 @@ def test_letting_an_account_go_at_a_held_site_says_that_it_is_held_all_the_same(
     try:
         said = home("hold", account, "--off")
         assert said.code == 0
-        assert f"held all the same, by a hold of their own or of their site: {account}" in said.err
+        assert f"held all the same: {account}; held by rehearsal; to let go: tenure hold rehearsal --off" in said.err
     finally:
         assert home("hold", "rehearsal", "--off", "--yes").err == ""
+
+
+def test_letting_everything_go_leaves_a_sites_own_hold(home: Home) -> None:
+    """A colleague's hold of a site is not lifted in passing, and what was not held is not said to go on."""
+    account = home.active()
+    home("hold", "rehearsal", "--why", "data is being copied")
+    home("hold", "all")
+    try:
+        assert "to let go: tenure hold rehearsal --off" in home("hold", "all", "--off", "--yes").err
+        home("account", "reclaim", account, "--yes")
+        home.work(Owed.FENCE)
+        home.work(Owed.RECLAIM)
+        assert shown(home, account)["state"] == "FENCED"
+        again = home("hold", "all", "--off", "--yes")
+        assert "was not held by this hold" in again.out
+        assert not home("hold", "all", "--off", "--yes", "--json").json["before"]
+    finally:
+        home("hold", "rehearsal", "--off", "--yes")
+
+
+def test_a_reclaim_says_which_hold_it_waits_for(home: Home) -> None:
+    """Not merely that there may be one."""
+    account = home.active()
+    home("hold", account)
+    try:
+        said = home("account", "reclaim", account, "--yes")
+        assert f"tenure hold {account} --off" in said.err
+    finally:
+        home("hold", account, "--off")
 
 
 def test_an_error_has_civil_time(home: Home) -> None:

@@ -28,7 +28,7 @@ def test_a_plan_shows_each_account_and_changes_nothing(home: Home) -> None:
     assert (said["drained"], said["results"], ends(home)) == (False, [], before)
     assert not home("site", "list", "--json").json[0]["drained"]
     plain = home("site", "drain", "rehearsal", "--until", "+2h", "--plan")
-    assert "3 ends by itself" in plain.out
+    assert "ends by itself: 3" in plain.out
     assert "nothing was changed" in plain.err
     assert "empty at" in plain.err
     assert "is past" in home("site", "drain", "rehearsal", "--until", "2026-01-01", "--plan").err

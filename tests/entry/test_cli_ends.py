@@ -134,6 +134,20 @@ def test_an_edited_journal_does_not_verify(tmp_path: Path) -> None:
     assert "row 1 " in said.json["problems"][0]
 
 
+def test_a_journal_without_its_checkpoint_is_not_called_tampered_with(tmp_path: Path) -> None:
+    """Still exit code 1: nothing outside vouches for it; and an edited row is one all the same."""
+    home = made(tmp_path)
+    home("journal", "seal")
+    (home.folder / "journal.checkpoint").unlink()
+    said = home("journal", "verify")
+    assert (said.code, "cannot be compared: the checkpoint FILE is missing" in said.out) == (1, True)
+    assert "NOT as they were" not in said.out
+    with sqlite3.connect(home.folder / "tenure.db") as db:
+        db.execute("UPDATE journal SET actor = 'cli:99' WHERE position = 1")
+    db.close()
+    assert "NOT as they were sealed" in home("journal", "verify").out
+
+
 def test_the_journal_says_who_did_it_by_number(tmp_path: Path) -> None:
     """Names are personal data; the Unix user's number is not."""
     said = made(tmp_path)("journal", "list", "--json").json

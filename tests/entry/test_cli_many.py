@@ -81,8 +81,10 @@ def test_exactly_those_that_fit_are_touched(many: Many, act: str, words: tuple[s
                ("--ending-before", "+2h"): many.of("brief"),
                ("--site", "south", "--sender", "fair", "--ending-before", "+2h"): many.of("south", "fair", "brief")}
     for which, expected in filters.items():
-        assert said(*which, "--dry-run").json == [{"account": id, "would": act} for id in sorted(expected)]
-    assert said("--site", "south", "--max", "3", "--yes").code == 2
+        rehearsed = said(*which, "--dry-run").json
+        assert [(one["account"], one["would"]) for one in rehearsed] == [(id, act) for id in sorted(expected)]
+    refused = said("--site", "south", "--max", "3", "--yes")
+    assert (refused.code, f"{len(many.of('south'))} accounts fit" in refused.err) == (2, True)
     assert said("--site", "south").code == 2
     assert many.all() == before
     for which, expected in ((("--sender", "portal", "--ending-before", "+2h"), many.of("portal", "brief")),

@@ -47,7 +47,17 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
         port = said.strip().rpartition(":")[2]
         other = home("serve", "--port", port, "--no-worker")
     assert (other.code, len(other.err.splitlines())) == (1, 1)
-    assert f"127.0.0.1:{port}" in other.err
+    assert f"127.0.0.1:{port}: Address already in use; " in other.err
+
+
+def test_the_log_has_civil_times_with_their_offset(tmp_path: Path) -> None:
+    """As everywhere else."""
+    with process(made(tmp_path).folder, "worker") as (worker, _):
+        worker.send_signal(signal.SIGTERM)
+        assert worker.stderr is not None
+        lines = worker.stderr.read().splitlines()
+    told = next(line for line in lines if "told to stop" in line)
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\+08:00 INFO ", told), told
 
 
 def test_a_worker_stops_when_told_to(tmp_path: Path) -> None:

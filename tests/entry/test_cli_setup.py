@@ -1,7 +1,11 @@
 """`tenure init`, `apply`, `site`: a home, and what its files say."""
 
+import json
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,3 +189,40 @@ def test_a_database_password_is_not_repeated(tmp_path: Path) -> None:
     said = home("site", "list")
     assert said.code == 1
     assert "hunter2" not in said.err
+
+
+def test_every_command_refuses_a_home_whose_database_is_gone(tmp_path: Path) -> None:
+    """A failed mount is never "no accounts" and "all is well"; nothing is made in passing."""
+    home = made(tmp_path)
+    assert home("journal", "seal").code == 0
+    for file in home.folder.glob("tenure.db*"):
+        file.unlink()
+    for words in (["account", "list"], ["top", "--once"], ["journal", "verify"], ["init"]):
+        said = home(*words)
+        assert (said.code, said.out) == (1, "")
+        assert "tenure.db is missing or empty" in said.err
+        assert "put it back from its backup" in said.err
+    found = {one["subject"]: one for one in home("doctor", "--json").json}
+    assert not found["database"]["ok"]
+    assert "put it back from its backup" in found["database"]["remedy"]
+    assert "keyring" not in found
+    assert not list(home.folder.glob("tenure.db*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    """Which and why, and doctor's first line too."""
+    home = made(tmp_path)
+    mounted = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+
+    def read_only(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "orchestrator.entry.cli.main", "--home", str(home.folder), *words]
+        return subprocess.run(["unshare", "--mount", "sh", "-ec", mounted, "sh", str(home.folder), *command],
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    said = read_only("account", "list")
+    assert said.returncode == 1
+    assert f"{home.folder} cannot be written: its file system is mounted read-only" in said.stderr
+    found = {one["subject"]: one for one in json.loads(read_only("doctor", "--json").stdout)}
+    assert not found["home"]["ok"]
+    assert "cannot be written" in found["home"]["seen"]

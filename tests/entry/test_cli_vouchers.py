@@ -131,7 +131,7 @@ def test_a_sender_without_a_callback_cannot_be_tested(tmp_path: Path) -> None:
 def test_a_callback_to_loopback_is_blocked_and_told(tmp_path: Path) -> None:
     """The test says why nothing arrived, and it is not tried again for days."""
     home = made(tmp_path)
-    home("sender", "callback", "portal", "http://127.0.0.1:9/")
+    assert "callbacks.allow" in home("sender", "callback", "portal", "http://127.0.0.1:9/").err
     said = home("sender", "test", "portal")
     assert said.code == 1
     assert "127.0.0.1" in said.err
@@ -151,5 +151,6 @@ def test_a_senders_token_names_its_sender(tmp_path: Path) -> None:
     """And no other token does."""
     home = made(tmp_path)
     assert home("token", "add", "--role", "sender", "--name", "p").code == 2
+    assert home("token", "add", "--role", "viewer", "--name", " ").code == 2
     assert home("token", "add", "--role", "viewer", "--sender", "portal", "--name", "p").code == 2
     assert home("token", "add", "--role", "sender", "--sender", "portal", "--name", "p").code == 0

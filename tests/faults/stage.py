@@ -87,7 +87,7 @@ class Stage:
         (home / "tenure.yaml").write_text(f"database: '{database}'\n{settings}")
         self.home, self.file, self.ahead = home, home / "site", 0.0
         self.processes = processes
-        self.app = App.open(home, FakeStacks())
+        self.app = App.open(home, FakeStacks(), make=True)
         now = self.now()
         with self.ctx.store.write() as tx:
             self.sender, _ = senders.add(tx, "platform", "codes", None, now)

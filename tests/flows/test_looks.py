@@ -4,6 +4,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from orchestrator.flows import operate
 from orchestrator.flows.overview import Level, Overview, overview
 from orchestrator.flows.rounds import Rounds
 from orchestrator.store import sites
@@ -161,3 +162,21 @@ def test_a_host_that_lets_nobody_new_in_is_silent_though_tenure_is_inside(town: 
     finally:
         site.close()
         server.stop()
+
+
+def test_what_holds_keep_past_grace_is_noted(town: Town) -> None:
+    """All works, so nothing is red: how many and by which hold is said, and not before grace is over."""
+    ids = [town.active() for _ in range(2)]
+    operate.hold(town.ctx, True, actor="test")
+    operate.hold(town.ctx, True, account=ids[0], actor="test")
+    ends_at = town.account(ids[0]).ends_at
+    assert ends_at is not None
+    town.advance_to(ends_at)
+    town.work()
+    assert seen(town).alarms == []
+    town.advance(town.offer.grace)
+    found = seen(town)
+    assert (found.level, [(one.kind, one.count, one.who, one.command) for one in found.alarms]) == (
+        Level.HELD, [("kept_all", 2, "hold", "tenure hold all --off")])
+    operate.hold(town.ctx, False, actor="test")
+    assert [(one.kind, one.count) for one in seen(town).alarms if one.who == "hold"] == [("kept_own", 1)]

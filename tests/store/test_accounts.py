@@ -1,12 +1,13 @@
 """Accounts are saved only as they were read, and nothing that others set meanwhile is lost."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from orchestrator.lifecycle.account import FencedBy, State
 from orchestrator.lifecycle.due import Owed
-from orchestrator.store import accounts, errors
+from orchestrator.store import accounts, errors, holding
 from orchestrator.store.accounts import Filter, Stuck
 from tests.store.making import HOUR, LEASE, NOW, OFFER, World, active, new, number, seconds
 
@@ -80,7 +81,7 @@ def test_a_hold_set_while_a_worker_saves_is_kept(world: World) -> None:
     world.add(new())
     claimed, = world.claim()
     with world.store.write() as tx:
-        accounts.set_hold(tx, True, account=number(0))
+        holding.put(tx, True, account=number(0))
     with world.store.write() as tx:
         accounts.save(tx, claimed.account.move(State.PROVISIONING, at=NOW), claimed, release=True)
     assert world.record().account.hold
@@ -117,10 +118,10 @@ def test_a_held_account_owes_no_reclaim(world: World) -> None:
     """A hold stops a reclaim, and letting go owes it again."""
     world.add(new(state=State.FAILED))
     with world.store.write() as tx:
-        accounts.set_hold(tx, True, account=number(0))
+        holding.put(tx, True, account=number(0))
     assert world.claim() == []
     with world.store.write() as tx:
-        accounts.set_hold(tx, False, account=number(0))
+        holding.put(tx, False, account=number(0))
     assert [claimed.owed for claimed in world.claim()] == [Owed.RECLAIM]
 
 
@@ -128,14 +129,14 @@ def test_a_held_site_never_stops_a_fence(world: World) -> None:
     """Everything held, an end is still an end."""
     world.add(active(ends_at=NOW, warned=1))
     with world.store.write() as tx:
-        accounts.set_hold(tx, True)
+        holding.put(tx, True)
     assert [claimed.owed for claimed in world.claim()] == [Owed.FENCE]
 
 
 def test_a_held_site_holds_accounts_to_come(world: World) -> None:
     """An account added after the site was held is held too."""
     with world.store.write() as tx:
-        accounts.set_hold(tx, True, site="nanjing")
+        holding.put(tx, True, site="nanjing")
     world.add(new(1))
     assert world.record(1).account.hold
 
@@ -144,10 +145,47 @@ def test_letting_a_site_go_keeps_an_accounts_own_hold(world: World) -> None:
     """Two brakes are two brakes."""
     world.add(new(1), new(2))
     with world.store.write() as tx:
-        accounts.set_hold(tx, True, account=number(1))
-        accounts.set_hold(tx, True, site="nanjing")
-        accounts.set_hold(tx, False, site="nanjing")
+        holding.put(tx, True, account=number(1))
+        holding.put(tx, True, site="nanjing")
+        holding.put(tx, False, site="nanjing")
     assert [world.record(nth).account.hold for nth in (1, 2)] == [True, False]
+
+
+def test_three_holds_are_three_brakes(world: World) -> None:
+    """Everything's let go leaves the account's own and its site's, and each says whether it was on."""
+    world.add(new(1), new(2))
+    with world.store.write() as tx:
+        assert not holding.put(tx, True, site="nanjing").before
+        holding.put(tx, True, account=number(1))
+        holding.put(tx, True)
+        found = holding.of(tx, [number(1), number(2)])
+        assert found == {number(1): [number(1), "nanjing", "all"], number(2): ["nanjing", "all"]}
+        assert holding.put(tx, False).before
+        assert not holding.put(tx, False).before
+        assert holding.put(tx, False, site="nanjing").before
+        assert holding.of(tx, [number(1), number(2)]) == {number(1): [number(1)]}
+    assert [world.record(nth).account.hold for nth in (1, 2)] == [True, False]
+
+
+def test_everything_held_holds_accounts_to_come(world: World) -> None:
+    """At every site."""
+    with world.store.write() as tx:
+        holding.put(tx, True)
+    world.add(new(1))
+    assert world.record(1).account.hold
+
+
+def test_what_only_a_hold_keeps_is_counted_from_when_it_is(world: World) -> None:
+    """Not before grace is over, by which hold it is, and no longer once that is let go."""
+    ended = active(1, state=State.FENCED, ends_at=NOW, fenced_at=NOW, fenced_by=FencedBy.END)
+    world.add(ended)
+    grace_over = NOW + ended.offer.grace
+    with world.store.write() as tx:
+        holding.put(tx, True)
+        assert holding.kept(tx, grace_over - timedelta(seconds=1)) == []
+        assert holding.kept(tx, grace_over) == [holding.Kept("nanjing", False, False, True, 1, grace_over)]
+        holding.put(tx, False)
+        assert holding.kept(tx, grace_over) == []
 
 
 def test_the_inventory_is_added_to(world: World) -> None:

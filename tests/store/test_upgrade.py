@@ -21,6 +21,7 @@ from orchestrator.store import (
     certificates,
     contracts,
     draws,
+    holding,
     journal,
     ledger,
     outbox,
@@ -55,6 +56,13 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def upgraded(empty: str, keyring: Keyring) -> Iterator[Store]:
+    store = _upgraded(empty, keyring)
+    yield store
+    store.close()
+
+
+def _upgraded(empty: str, keyring: Keyring, **changed: Any) -> Store:
+    """The database brought from 0002 to this revision; the account that was reclaimed has these fields instead."""
     store = Store(empty, keyring)
     engine = sa.create_engine(store.url)
     with engine.begin() as connection:
@@ -62,11 +70,11 @@ def upgraded(empty: str, keyring: Keyring) -> Iterator[Store]:
         for name, rows in json.loads(ROWS.read_text("utf-8")).items():
             table = tables.metadata.tables[name]
             for row in rows:
-                connection.execute(table.insert().values(_typed(table, row)))
+                other = changed if row.get("state") == "RECLAIMED" and name == "accounts" else {}
+                connection.execute(table.insert().values(_typed(table, row | other)))
     engine.dispose()
     store.migrate()
-    yield store
-    store.close()
+    return store
 
 
 def _typed(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +107,17 @@ def test_accounts_are_as_they_were(upgraded: Store) -> None:
     assert set(found) == {State.ACTIVE, State.CONTRACTED, State.RECLAIMED}
     assert {one.begins_at for one in found.values()} == {None}
     assert found[State.CONTRACTED].contract is not None
+
+
+def test_what_a_hold_keeps_is_known_from_when_its_grace_was_over(empty: str, keyring: Keyring) -> None:
+    """Without waiting for anybody to touch it; nobody is held by everything."""
+    store = _upgraded(empty, keyring, state="FENCED", site_hold=True)
+    over = datetime(2027, 3, 5, 8, tzinfo=UTC)
+    with store.read() as tx:
+        assert holding.kept(tx, over - timedelta(seconds=1)) == []
+        assert holding.kept(tx, over) == [holding.Kept("north", False, True, False, 1, over)]
+        assert not holding.everything(tx)
+    store.close()
 
 
 def test_a_contract_in_force_has_its_beginning(upgraded: Store) -> None:

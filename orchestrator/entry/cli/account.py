@@ -30,6 +30,7 @@ def list_(ending_before: EndingBefore = None, stuck: Stuck = False, site: AtSite
     choice = Choice(site=site, sender=sender, state=state, ending_before=ending_before, stuck=stuck)
     with opened() as ctx:
         found = chosen.select(ctx, choice, limit, live=None if everything else True)
+        there = chosen.count(ctx, choice, None if everything else True) if len(found) == limit else len(found)
         with ctx.store.read() as tx:
             names = {one.id: one.name for one in senders.list_(tx)}
         now = ctx.clock()
@@ -41,6 +42,8 @@ def list_(ending_before: EndingBefore = None, stuck: Stuck = False, site: AtSite
         output.table([shown.row(record, now) for record in found], [name.replace("_", " ") for name in shown.COLUMNS])
     else:
         output.note("no accounts" + (" are stuck" if stuck else ""))
+    if there > len(found):
+        output.note(f"more: {there} accounts fit, these are the first {len(found)} by id; do: --limit {there}")
     if stuck and found:
         raise typer.Exit(STUCK)
 

@@ -1,7 +1,9 @@
 """Acting on accounts: extend, fence, unfence, reclaim, retry. Many are shown first, and each answers for itself."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,13 +13,27 @@ from orchestrator.entry.cli.chosen import AtSite, Choice, EndingBefore, Ids, InS
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import times
-from orchestrator.lifecycle.account import USABLE
+from orchestrator.lifecycle.account import USABLE, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from orchestrator.flows.context import Context
     from orchestrator.lifecycle.account import Account
+    from orchestrator.store.accounts import AccountRecord
 
 Act = Callable[["Context", str], "Account"]
+Plan = Callable[["Context", "list[AccountRecord]"], "Mapping[str, Planned]"]
+SIZES_WITHIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What would become of one account: for programs, and for people."""
+
+    facts: dict[str, Any]
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,9 @@ class How:
     always_ask: bool = False
     usable: bool = False
     """Of those that a filter finds, only the usable: it makes no sense for others, so they are no failures."""
+    plan: Plan | None = None
+    done: str = ""
+    """What is said of an account that went well; empty: its state and end."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +74,8 @@ def extend(ids: Ids = None, by: Annotated[str | None, typer.Option(help="By so m
 
         end = output.when(to, ctx.clock()) if to is not None else None
         run(ctx, "extend", Choice(ids, site, sender, state, ending_before),
-            How(most, yes, dry_run, json, usable=not (ids or state)),
+            How(most, yes, dry_run, json, usable=not (ids or state),
+                plan=lambda _, records: _moved(records, end, span)),
             lambda ctx, id: extend_(ctx, id, to=end, by=span, actor=actor(), why=why))
 
 
@@ -90,10 +110,10 @@ def reclaim(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state
         from orchestrator.flows.operate import reclaim as reclaim_
 
         run(ctx, "reclaim", Choice(ids, site, sender, state, ending_before),
-            How(most, yes, dry_run, json, always_ask=True),
+            How(most, yes, dry_run, json, always_ask=True, plan=_lost),
             lambda ctx, id: reclaim_(ctx, id, actor=actor(), why=why))
         if not dry_run:
-            output.note("a worker, or `tenure reap`, does it; what is held waits for `tenure hold … --off`")
+            output.note("a worker, or `tenure reap`, does it")
 
 
 def retry(ids: Ids = None, site: AtSite = None, sender: OfSender = None, most: Most = 100, why: Why = "",
@@ -110,26 +130,77 @@ def run(ctx: "Context", what: str, choice: Choice, how: How, act: Act) -> None:
     """Do it to each; one that fails stops no other. Exit code 1 when one failed."""
     found = chosen.touched(ctx, choice, how.most)
     records = [record for record in found if not how.usable or record.account.state in USABLE]
-    if len(records) < len(found):
-        output.note(f"left out: {output.count(len(found) - len(records), 'account')} that cannot be used now")
     if not records:
-        output.answer(how.json, [], "no account fits")
+        output.answer(how.json, [], f"nothing to do: {_left_out(found, records)}" if found else "no account fits")
         return
-    named_one = len(records) == 1 and bool(choice.ids)
-    if how.dry_run or how.always_ask or not named_one:
-        chosen.preview(ctx, records)
+    if len(records) < len(found):
+        output.note(f"left out: {_left_out(found, records)}")
+    asks = how.always_ask or not (len(records) == 1 and bool(choice.ids))
+    planned = how.plan(ctx, records) if how.plan is not None and (how.dry_run or asks) else {}
+    words = {id: one.words for id, one in planned.items()}
     if how.dry_run:
-        output.answer(how.json, [{"account": record.id, "would": what} for record in records],
-                      f"{output.count(len(records), 'account')} would be touched ({what}); nothing was changed")
+        _rehearse(ctx, what, how.json, records, planned)
         return
-    if how.always_ask or not named_one:
+    if asks:
+        chosen.preview(ctx, records, words)
         output.confirm(f"{what.capitalize()} {output.count(len(records), 'account')}?", how.yes)
     results = []
     with output.progress(what, len(records)) as progress:
         for record in records:
             results.append(one(ctx, record.id, act))
             progress.step()
-    _answer(what, how.json, results)
+    _answer(what, how, results)
+
+
+def _rehearse(ctx: "Context", what: str, json: bool, records: "list[AccountRecord]",
+              planned: "Mapping[str, Planned]") -> None:
+    if json:
+        output.document([{"account": record.id, "would": what} | (planned[record.id].facts if planned else {})
+                         for record in records])
+        return
+    chosen.rehearsed(ctx, records, {record.id: planned[record.id].words if planned else what for record in records})
+    output.note(f"{output.count(len(records), 'account')} would be touched ({what}); nothing was changed")
+
+
+def _left_out(found: "list[AccountRecord]", records: "list[AccountRecord]") -> str:
+    """Of those found, who are not touched and why."""
+    taken = {record.id for record in records}
+    why = Counter("fenced already" if record.account.state is State.FENCED else "that cannot be used now"
+                  for record in found if record.id not in taken)
+    return ", ".join(f"{output.count(many, 'account')} {words}" for words, many in sorted(why.items()))
+
+
+def _moved(records: "list[AccountRecord]", to: "datetime | None", by: timedelta | None) -> "Mapping[str, Planned]":
+    """The end that each has and the one that it would have."""
+    found = {}
+    for record in records:
+        before = record.account.ends_at
+        after = to if to is not None or before is None or by is None else before + by
+        words = f"ends {output.shown(before)} -> {output.shown(after)}"
+        found[record.id] = Planned({"ends_at": before, "new_ends_at": after}, words)
+    return found
+
+
+def _lost(ctx: "Context", records: "list[AccountRecord]") -> "Mapping[str, Planned]":
+    """What would be deleted of each, where its site says how much within some seconds, and which are held by what."""
+    from orchestrator.flows.reap import stored
+    from orchestrator.store import holding
+
+    by_site: dict[str, list[str]] = {}
+    for record in records:
+        by_site.setdefault(record.site, []).append(record.id)
+    with output.progress("asking how much is stored"):
+        sizes_of = stored(ctx, by_site, SIZES_WITHIN)
+    with ctx.store.read() as tx:
+        held = holding.of(tx, [record.id for record in records])
+    found = {}
+    for record in records:
+        size, holds = sizes_of.get(record.id), held.get(record.id, ())
+        amount = "an unknown amount" if size is None else f"{size / (1 << 20):.1f}MiB"
+        waits = "; waits for " + ", ".join(f"tenure hold {one} --off" for one in holds) if holds else ""
+        found[record.id] = Planned({"stored": size, "held_by": list(holds)},
+                                   f"everything in it is deleted: {amount} stored{waits}")
+    return found
 
 
 def one(ctx: "Context", id: str, act: Act) -> dict[str, Any]:
@@ -145,13 +216,15 @@ def one(ctx: "Context", id: str, act: Act) -> dict[str, Any]:
             "generation": account.generation, "reclaim_asked": account.reclaim_asked}
 
 
-def _answer(what: str, json: bool, results: list[dict[str, Any]]) -> None:
+def _answer(what: str, how: How, results: list[dict[str, Any]]) -> None:
     failed = [one for one in results if not one["ok"]]
-    if json:
+    if how.json:
         output.document(results)
     else:
         for one in results:
-            if one["ok"]:
+            if one["ok"] and how.done:
+                output.say(f"{one['account']}: {how.done}")
+            elif one["ok"]:
                 said = "to be taken back" if one["reclaim_asked"] else f"ends {output.shown(one['ends_at'])}"
                 output.say(f"{one['account']}: {one['state'].value}, {said}")
     for one in failed:

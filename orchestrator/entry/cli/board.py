@@ -18,6 +18,7 @@ WIDE = 100
 MOST_ALARMS, MOST_SITES, MOST_ENDS = 8, 20, 5
 BARS = " ▁▂▃▄▅▆▇█"
 _TITLES = {Level.CALM: ("all is well", "bold green"), Level.WORKING: ("Tenure is working on it", "bold yellow"),
+           Level.HELD: ("all is well, and held", "bold yellow"),
            Level.NEEDS_YOU: ("NEEDS YOU", "bold white on red")}
 _ALARMS = {
     "unfenced": "PAST END, not known to be fenced: {count} at {site}",
@@ -26,7 +27,11 @@ _ALARMS = {
     "stuck": "stuck {work}: {count} at {site}",
     "waiting": "nobody takes up {work}: {count}", "idle": "no worker looks at the {count} sites",
     "callback": "{count} callbacks do not get through to {sender}",
-    "mail": "{count} mails do not get through to holders of {sender}"}
+    "mail": "{count} mails do not get through to holders of {sender}",
+    "kept_all": "{count} past grace, kept by the hold of everything",
+    "kept_site": "{count} past grace, kept by the hold of {site}",
+    "kept_own": "{count} past grace, each kept by a hold of its own"}
+_ACTS = {"operator": "you act next", "tenure": "Tenure tries again", "hold": "until you let go"}
 
 
 def board(it: Overview, width: int, *, ascii_only: bool = False) -> Group:
@@ -84,14 +89,13 @@ def _alarms(it: Overview, width: int) -> list[RenderableType]:
 
 
 def _sentence(one: Alarm, now: datetime) -> str:
-    mark = "!!" if one.who == "operator" else " ~"
+    mark = {"operator": "!!", "tenure": " ~", "hold": " ="}[one.who]
     what = _ALARMS[one.kind].format(count=one.count, site=plain(one.site), sender=plain(one.sender),
                                     work=plain(", ".join(one.work)))
     since = f" for {ago(one.since, now)}" if one.since is not None else ""
     tries = f", {one.attempts} times" if one.attempts else ""
     named = ", ".join(one.accounts) + (", …" if len(one.accounts) < one.count and one.accounts else "")
-    acts = "you act next" if one.who == "operator" else "Tenure tries again"
-    return f"{mark} {what}{since}{tries}; {acts}" + (f"  [{named}]" if named else "")
+    return f"{mark} {what}{since}{tries}; {_ACTS[one.who]}" + (f"  [{named}]" if named else "")
 
 
 def _columns(pieces: Sequence[Piece], width: int, ascii_only: bool, wanted: int,
@@ -184,4 +188,6 @@ def _seconds(lag: timedelta | None) -> str:
     if lag is None:
         return "-"
     seconds = round(lag.total_seconds(), 3)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.3g} s" if seconds < 100 else times.show_span(lag)

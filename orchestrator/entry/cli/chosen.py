@@ -11,6 +11,8 @@ from orchestrator.entry.cli.output import USAGE, CommandError
 from orchestrator.lifecycle.account import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.flows.context import Context
     from orchestrator.store.accounts import AccountRecord, Filter
 
@@ -88,16 +90,37 @@ def touched(ctx: "Context", choice: Choice, most: int) -> "list[AccountRecord]":
     """The accounts of a command that changes something: never all by omission, and never more than `most`."""
     if not choice.ids and not choice.filtered:
         raise CommandError("name accounts, or give a filter such as --site or --ending-before", USAGE)
-    found = select(ctx, choice, most + 1)
-    if len(found) > most:
-        raise CommandError(f"more than {most} accounts fit; narrow the filter, or allow more with --max", USAGE)
-    return found
+    refuse_more(ctx, choice, most)
+    return select(ctx, choice, most)
 
 
-def preview(ctx: "Context", records: "list[AccountRecord]") -> None:
-    """Show what is about to be touched, on stderr."""
+def refuse_more(ctx: "Context", choice: Choice, most: int) -> None:
+    """More than `most` live accounts are an error that says how many there are."""
+    if (found := count(ctx, choice)) > most:
+        raise CommandError(f"{found} accounts fit, more than --max {most}: narrow the filter, or allow more", USAGE)
+
+
+def count(ctx: "Context", choice: Choice, live: bool | None = True) -> int:
+    """How many there are."""
+    from orchestrator.store import accounts
+
+    which = _filter(ctx, choice, live)
+    with ctx.store.read() as tx:
+        return accounts.count(tx, which)
+
+
+def preview(ctx: "Context", records: "list[AccountRecord]", words: "Mapping[str, str]") -> None:
+    """Show what is about to be touched, on stderr; `words`: what would become of each."""
     now = ctx.clock()
     for record in records[:PREVIEW]:
-        output.note("  " + "  ".join(shown.row(record, now)[:6]))
+        cells = [*shown.row(record, now)[:6], words.get(record.id, "")]
+        output.note("  " + "  ".join(cells).rstrip())
     if len(records) > PREVIEW:
         output.note(f"  … and {len(records) - PREVIEW} more")
+
+
+def rehearsed(ctx: "Context", records: "list[AccountRecord]", words: "Mapping[str, str]") -> None:
+    """All of what would be touched, on stdout: it is what was asked for."""
+    now = ctx.clock()
+    output.table([[*shown.row(record, now)[:6], words.get(record.id, "-")] for record in records],
+                 [*shown.COLUMNS[:6], "would"])

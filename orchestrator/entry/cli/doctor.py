@@ -42,7 +42,8 @@ def doctor(json: Json = False) -> None:
             failure = failures.explain(error)
             if failure is None:
                 raise
-            found.append(Finding("opening", False, failure.message, "what is seen says it"))
+            seen, _, remedy = failure.message.partition("; do: ")
+            found.append(Finding("database", False, seen, remedy or "what is seen says it"))
     output.rows(json, [shown.finding(one) for one in found], ["subject", "ok", "seen", "remedy"], "")
     if not all(one.ok for one in found):
         raise typer.Exit(output.FAILED)
@@ -65,6 +66,7 @@ def _inside(ctx: "Context") -> "list[Finding]":
 
 
 def _home(folder: Path) -> "Finding":
+    from orchestrator.store.engine import unwritable
     from providers.protocol import Finding
 
     try:
@@ -73,6 +75,9 @@ def _home(folder: Path) -> "Finding":
         return Finding("home", False, f"{folder}: {error.strerror}", "tenure init")
     closed = not stat.S_IMODE(held.st_mode) & 0o077
     own = held.st_uid == os.geteuid()
+    if why := unwritable(folder):
+        seen, _, remedy = why.partition("; do: ")
+        return Finding("home", False, f"{folder} cannot be written: {seen}", remedy)
     return Finding("home", closed and own, f"{folder}, mode {stat.S_IMODE(held.st_mode):04o}, owner {held.st_uid}",
                    f"chmod 700 {folder}" if own else f"run as user {held.st_uid}, or chown the folder")
 

@@ -118,7 +118,7 @@ def _answer(name: str, plan: bool, stays: "list[Stay]", results: list[dict[str, 
 
     rows = [_row(stay) for stay in stays]
     counts = Counter(stay.fate.value for stay in stays)
-    said = ", ".join(f"{many} {fate}" for fate, many in sorted(counts.items())) or "no account is there"
+    said = ", ".join(f"{fate}: {many}" for fate, many in sorted(counts.items())) or "no account is there"
     output.answer(json, {"site": name, "drained": not plan, "plan": rows, "results": results},
                   f"site {name} {'would get' if plan else 'gets'} no new accounts; there now: {said}")
     if plan:

@@ -44,7 +44,7 @@ def notify(ids: Ids = None, text_zh: TextZh = None, text_en: TextEn = None, site
             output.note(f"  {said.zh}\n  {said.en}")
         try:
             acting.run(ctx, "notify", Choice(ids, site, sender, state, ending_before),
-                       How(most, yes, dry_run, json), act)
+                       How(most, yes, dry_run, json, done="told"), act)
         finally:
             if unseen:
                 output.note(f"not on the terminals of {', '.join(unseen[:10])}{', …' if len(unseen) > 10 else ''}: "

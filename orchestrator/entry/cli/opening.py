@@ -37,15 +37,15 @@ def actor() -> str:
 
 
 @contextmanager
-def opened_app() -> Iterator["App"]:
-    """The application of this home, closed at the end."""
+def opened_app(*, make: bool = False) -> Iterator["App"]:
+    """The application of this home, closed at the end. `make`: also one whose database is to be made."""
     folder = home()
     if not (folder / "tenure.yaml").exists():
         raise CommandError(f"{folder} is no home of Tenure: run `tenure init`, or name another with --home or "
                            "TENURE_HOME")
     from orchestrator.app import App
 
-    app = App.open(folder)
+    app = App.open(folder, make=make)
     try:
         output.show_times_in(app.ctx.settings.timezone)
         yield app
@@ -54,9 +54,9 @@ def opened_app() -> Iterator["App"]:
 
 
 @contextmanager
-def opened() -> Iterator["Context"]:
+def opened(*, make: bool = False) -> Iterator["Context"]:
     """What flows are given."""
-    with opened_app() as app:
+    with opened_app(make=make) as app:
         yield app.ctx
 
 

@@ -12,6 +12,7 @@ from orchestrator.entry.cli.output import CommandError, Json, Why, Yes
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
     from orchestrator.store.certificates import Certificate
+    from orchestrator.store.journal import Verdict
 
 journal = typer.Typer(help="The journal: what was decided and done, chained.")
 certificate = typer.Typer(help="Clean-exit certificates (清退证明).")
@@ -29,12 +30,21 @@ def verify(json: Json = False) -> None:
         checkpoint = ctx.settings.checkpoint(home())
         verdict = store.verify(ctx.store, checkpoint)
     output.answer(json, output.plain_fields(verdict) | {"ok": verdict.ok, "checkpoint": str(checkpoint)},
-                  f"{verdict.sealed} rows sealed, {verdict.unsealed} newer than the last seal: "
-                  + ("as they were sealed" if verdict.ok else "NOT as they were sealed"))
+                  f"{verdict.sealed} rows sealed, {verdict.unsealed} newer than the last seal: {_told(verdict)}")
+    if verdict.missing:
+        output.note(f"tenure: there is no {checkpoint}; do: put its copy back, then verify again")
     for problem in verdict.problems:
         output.note(f"tenure: {problem}")
     if not verdict.ok:
         raise typer.Exit(output.FAILED)
+
+
+def _told(verdict: "Verdict") -> str:
+    if verdict.problems:
+        return "NOT as they were sealed"
+    if verdict.missing:
+        return "they agree with each other, and cannot be compared: the checkpoint FILE is missing"
+    return "as they were sealed"
 
 
 @journal.command(epilog="Example: tenure journal seal")

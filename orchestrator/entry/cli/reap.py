@@ -12,10 +12,13 @@ from orchestrator.entry.cli.output import STUCK, USAGE, CommandError, DryRun, Js
 from orchestrator.lifecycle import sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from orchestrator.flows.context import Context
     from orchestrator.flows.orphans import Orphan
 
 ACCOUNT = re.compile(r"a[a-z2-7]{9}")
+MOST_NAMED = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -114,29 +117,45 @@ def hold(target: Annotated[str, typer.Argument(metavar="ACCOUNT|SITE|all", help=
          off: Annotated[bool, typer.Option("--off", help="Let it go on.")] = False,
          why: Why = "",
          yes: Yes = False, json: Json = False) -> None:
-    """Stop reclaims of an account, a site or everything. Never a fence: the end stays the end."""
+    """Stop reclaims of an account, a site or everything. Never a fence: the end stays the end.
+
+    Each of the three is a hold of its own: letting one go leaves the others.
+    """
     from orchestrator.flows import operate
 
     with opened() as ctx:
         account, site = _target(ctx, target)
         if off and account is None:
             output.confirm(f"Let reclaims go on {'everywhere' if site is None else f'at {site}'}?", yes)
-        ids = operate.hold(ctx, not off, account=account, site=site, actor=actor(), why=why)
-        held = _still_held(ctx, ids) if off else ids
-    output.answer(json, {"target": target, "hold": not off, "accounts": ids, "held": held},
-                  f"{'reclaim goes on' if off else 'held'}: {target}, {output.count(len(ids), 'live account')}")
+        done = operate.hold(ctx, not off, account=account, site=site, actor=actor(), why=why)
+        held = _held_by(ctx, done.accounts)
+    was = "held before, too" if done.before else ""
+    if off:
+        was = "reclaim goes on" if done.before else "was not held by this hold; nothing was changed"
+    output.answer(json, {"target": target, "hold": not off, "before": done.before, "accounts": done.accounts,
+                         "held": sorted(held)},
+                  f"{target}: {was or 'held'}, {output.count(len(done.accounts), 'live account')}")
     if off and held:
-        output.note(f"held all the same, by a hold of their own or of their site: {', '.join(held[:5])}"
-                    f"{f' and {len(held) - 5} more' if len(held) > 5 else ''}; do: tenure hold ACCOUNT|SITE --off")
+        tell_held(held, "held all the same")
 
 
-def _still_held(ctx: "Context", ids: list[str]) -> list[str]:
-    """Of these accounts, those that another hold keeps."""
-    from orchestrator.store import accounts
+def tell_held(held: "Mapping[str, Sequence[str]]", what: str) -> None:
+    """Which accounts are held, and how each hold is let go."""
+    named = sorted(held)
+    holds = Counter(hold for holds in held.values() for hold in holds)
+    ways = [f"tenure hold {hold} --off" for hold, _ in holds.most_common(MOST_NAMED)]
+    output.note(f"{what}: {', '.join(named[:MOST_NAMED])}"
+                f"{f' and {len(named) - MOST_NAMED} more' if len(named) > MOST_NAMED else ''}; held by "
+                f"{', '.join(hold for hold, _ in holds.most_common(MOST_NAMED))}"
+                f"{', …' if len(holds) > MOST_NAMED else ''}; to let go: {'; '.join(ways)}")
+
+
+def _held_by(ctx: "Context", ids: "Sequence[str]") -> "Mapping[str, Sequence[str]]":
+    """Of these accounts, those that are held, and by what."""
+    from orchestrator.store import holding
 
     with ctx.store.read() as tx:
-        found = [accounts.get(tx, id) for id in ids]
-    return [account.id for account in found if account is not None and account.hold]
+        return holding.of(tx, ids)
 
 
 def _target(ctx: "Context", target: str) -> tuple[str | None, str | None]:

@@ -1,7 +1,7 @@
 """`tenure sender`: the platforms that send signed redemptions, and the secrets that they sign with."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -9,6 +9,9 @@ import typer
 from orchestrator.entry.cli import output
 from orchestrator.entry.cli.opening import actor, opened, sender_named
 from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
+
+if TYPE_CHECKING:
+    from orchestrator.flows.context import Context
 
 app = typer.Typer(help="Senders: platforms that send signed redemptions.")
 
@@ -29,6 +32,7 @@ def add(name: Name,
         raise CommandError(f"{name!r} is not a name: at most 40 small letters, digits and -", USAGE)
     _checked_callback(callback)
     with opened() as ctx, ctx.store.write() as tx:
+        _warn_if_blocked(callback, ctx)
         match trusts:
             case "codes" | "payload":
                 sender, secret = senders.add(tx, name, trusts, callback, ctx.clock())
@@ -64,6 +68,7 @@ def callback(name: Name, url: Annotated[str, typer.Argument(help="Where signed c
     target = None if url == "-" else url
     _checked_callback(target)
     with opened() as ctx, ctx.store.write() as tx:
+        _warn_if_blocked(target, ctx)
         sender = sender_named(tx, name)
         senders.set_callback(tx, sender.id, target)
         journal.write(tx, "sender.changed", sender.id, actor(), why)
@@ -138,3 +143,12 @@ def _checked_callback(url: str | None) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.password:
         raise CommandError(f"--callback {url!r} is not an http(s) address without a password in it", USAGE)
+
+
+def _warn_if_blocked(url: str | None, ctx: "Context") -> None:
+    """Of an address that is written in figures it is known at once that nothing will ever go there."""
+    from orchestrator.flows.egress import blocked
+
+    if url is not None and (address := blocked(urlsplit(url).hostname or "", ctx.settings.callbacks.allow)):
+        output.note(f"callbacks never go to {address}, which is not public: add its network to `callbacks.allow` in "
+                    "tenure.yaml and restart, or name another address")

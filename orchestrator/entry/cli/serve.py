@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,8 +92,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}; set `listen` in tenure.yaml, or --port"
-                           ) from error
+        why = (error.strerror or "").partition(" (while")[0]
+        raise CommandError(f"cannot listen on {host}:{port}: {why}; set `listen` in tenure.yaml, or --port") from error
 
 
 def _run(server: "uvicorn.Server", listening: socket.socket) -> None:
@@ -155,7 +156,17 @@ class _Watched:
                 return
 
 
+class _Civil(logging.Formatter):
+    """Times with their offset, in the zone that every other time is shown in."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 (logging's name)
+        at = datetime.fromtimestamp(record.created, output.zone())
+        return at.isoformat(sep=" ", timespec="milliseconds")
+
+
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Civil("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -62,7 +62,8 @@ def init(
             settings.write(SETTINGS + "".join(lines))
     elif database is not None or base_url is not None:
         raise CommandError(f"{folder / 'tenure.yaml'} is there already: change it there")
-    with _undone_unless_good(folder / "tenure.yaml", new), output.progress("making the database"), opened() as ctx:
+    with _undone_unless_good(folder / "tenure.yaml", new), output.progress("making the database"), \
+            opened(make=True) as ctx:
         ctx.store.migrate()
         if new:
             with ctx.store.write() as tx:

@@ -21,6 +21,8 @@ def add(name: Annotated[str, typer.Option(help="What it is for.")],
 
     if (role == "sender") != (sender is not None):
         raise CommandError("--role sender and --sender NAME belong together", USAGE)
+    if not name.strip():
+        raise CommandError("--name is empty: say what the token is for", USAGE)
     with opened() as ctx, ctx.store.write() as tx:
         owner = sender_named(tx, sender).id if sender else None
         match role:

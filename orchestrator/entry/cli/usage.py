@@ -152,9 +152,9 @@ def read(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state: I
 
     choice = Choice(ids, site, sender, state, ending_before)
     with opened() as ctx:
-        records = chosen.select(ctx, choice, most + 1) if all_ else chosen.touched(ctx, choice, most)
-        if len(records) > most:
-            raise CommandError(f"more than {most} accounts fit; narrow the filter, or allow more with --max", USAGE)
+        if all_:
+            chosen.refuse_more(ctx, choice, most)
+        records = chosen.select(ctx, choice, most) if all_ else chosen.touched(ctx, choice, most)
         by_site: dict[str, set[str]] = {}
         for record in records:
             if record.account.state in metering.READ:

@@ -80,6 +80,11 @@ class Words:
         left = int(seconds % worth // part)
         return f"{int(seconds // worth)}{unit}" + (f" {left}{smaller}" if left else "")
 
+    def lag(self, length: timedelta | None) -> str:
+        """A length that is short when all is well: thousandths of a second below one."""
+        short = length is not None and length < timedelta(seconds=1)
+        return f"{length.total_seconds() * 1000:.0f} ms" if short and length is not None else self.span(length)
+
     def weekend(self, at: datetime) -> bool:
         """Saturday or Sunday."""
         return at.astimezone(self._where).weekday() >= 5

@@ -16,7 +16,7 @@ from orchestrator.store.tables.sums import (
     programmes,
     subsidies,
 )
-from orchestrator.store.tables.supply import holds, offers, places, sites
+from orchestrator.store.tables.supply import brakes, holds, offers, places, sites
 from orchestrator.store.tables.tenancies import (
     accounts,
     certificates,
@@ -30,8 +30,8 @@ from orchestrator.store.tables.tenancies import (
 from orchestrator.store.tables.usage import credits, meter_rounds, outages, usage
 
 __all__ = [
-    "accounts", "balances", "bills", "certificates", "claims", "contracts", "credits", "draw_entries", "draws",
-    "grants", "holders", "holds", "journal", "keys", "looks", "metadata", "meter_rounds", "offers", "outages", "outbox",
-    "papers", "places", "postings", "prices", "programmes", "redemptions", "senders", "sessions", "sites",
+    "accounts", "balances", "bills", "brakes", "certificates", "claims", "contracts", "credits", "draw_entries",
+    "draws", "grants", "holders", "holds", "journal", "keys", "looks", "metadata", "meter_rounds", "offers", "outages",
+    "outbox", "papers", "places", "postings", "prices", "programmes", "redemptions", "senders", "sessions", "sites",
     "subsidies", "tokens", "usage", "vouchers",
 ]

@@ -18,6 +18,11 @@ sites = Table(
     Column("secrets", LargeBinary),
 )
 
+brakes = Table(
+    "brakes", metadata,
+    Column("name", String, primary_key=True),
+)
+
 offers = Table(
     "offers", metadata,
     Column("name", String, primary_key=True),

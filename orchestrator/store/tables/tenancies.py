@@ -87,6 +87,8 @@ accounts = Table(
     Column("reclaim_asked", Boolean, nullable=False),
     Column("hold", Boolean, nullable=False),
     Column("site_hold", Boolean, nullable=False),
+    Column("all_hold", Boolean, nullable=False),
+    Column("kept_from", Instant),
     Column("owed", String),
     Column("due_at", Instant),
     Column("retry_of", String),
@@ -104,6 +106,7 @@ accounts = Table(
     Index("ix_accounts_state_ends_at", "state", "ends_at", "site"),
     Index("ix_accounts_fenced_at", "fenced_at"),
     Index("ix_accounts_begins_at", "begins_at"),
+    Index("ix_accounts_kept_from", "kept_from", "site"),
 )
 # Few are stuck: the index holds those alone.
 Index("ix_accounts_stuck", accounts.c.site, accounts.c.id,
