@@ -28,7 +28,7 @@ lint: ## ruff, mypy (strict), import-linter
 bench: setup ## our figures beside the raw floor, in one run
 	@$(BIN)/python -m tests.bench $(SITE)
 
-look: ## every page and paper in Chromium, both languages, as pictures in build/look
+look: setup ## every page and paper in Chromium, both languages, as pictures in build/look
 	@$(BIN)/python -m tests.look
 
 lock: ## resolve the dependencies anew into requirements.lock (hashes, no addresses); needs uv

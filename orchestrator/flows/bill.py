@@ -16,7 +16,7 @@ from orchestrator.flows.outages import make_good_on_bill
 from orchestrator.lifecycle import bill as rules
 from orchestrator.lifecycle import periods, times
 from orchestrator.lifecycle import usage as metering
-from orchestrator.lifecycle.account import Account, FencedBy, State
+from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.bill import Bill, Credit, Part, Reading, Terms, Use
 from orchestrator.lifecycle.contract import Contract
 from orchestrator.lifecycle.errors import RuleError
@@ -91,7 +91,7 @@ def _no_fence_to_lift(ctx: Context, tx: Tx, account: Account, found: Bill) -> No
     """RuleError while an operator's fence hides hours of this month that count once it is lifted: no later bill would
     have them."""
     at = account.fenced_at
-    if (account.state, account.fenced_by) != (State.FENCED, FencedBy.OPERATOR) or account.reclaim_asked or at is None:
+    if not account.liftable or at is None:
         return
     if any(one.terms and one.within(at, found.until) for one in _in_force(tx, replace(account, fenced_at=None))):
         where = times.zone(ctx.settings.timezone)

@@ -88,11 +88,10 @@ def _live(tx: Tx, site: str) -> list[Account]:
 
 
 def _stay(account: Account, wish: Wish) -> Stay:
-    end = account.ends_at
+    end, limit = account.ends_at, wish.until or wish.end_by
     if account.state in (State.REQUESTED, State.PROVISIONING):
         return Stay(account, Fate.MADE if account.begins_at is None else Fate.BOOKED, end, None)
     if account.liftable and end is not None:
-        limit = wish.until or wish.end_by
         return Stay(account, Fate.FENCED if limit is not None and end > limit else Fate.ENDS, end, _empty(account, end))
     if account.state not in USABLE or end is None:
         return Stay(account, Fate.LEAVING, end, account.grace_until)
@@ -100,7 +99,6 @@ def _stay(account: Account, wish: Wish) -> Stay:
     movable = not contracted or account.id in wish.contracts
     if wish.end_by is not None and end > wish.end_by and movable:
         return Stay(account, Fate.SHORTENED, end, _empty(account, wish.end_by), wish.end_by)
-    limit = wish.until or wish.end_by
     if limit is not None and end > limit:
         return Stay(account, Fate.CONTRACT if contracted else Fate.OUTLIVES, end, _empty(account, end))
     return Stay(account, Fate.ENDS, end, _empty(account, end))

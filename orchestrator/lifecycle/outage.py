@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
-from orchestrator.lifecycle.account import USABLE, Account, FencedBy, State
+from orchestrator.lifecycle.account import USABLE, Account
 
 Span: TypeAlias = tuple[datetime, datetime]
 """[since, until)."""
@@ -70,8 +70,7 @@ def decide(account: Account, *, on_contract: bool, lost: timedelta, limit: timed
     if on_contract:
         return (Outcome.BILL, lost) if lost else (Outcome.BILL_CLOSED, timedelta())
     if account.state not in USABLE or account.reclaim_asked:
-        liftable = account.state is State.FENCED and account.fenced_by is FencedBy.OPERATOR
-        if liftable and not account.reclaim_asked:
+        if account.liftable:
             raise NotYet(f"account {account.id} is fenced by an operator")
         return Outcome.FENCED, timedelta()
     if account.convert_asked:

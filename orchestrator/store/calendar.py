@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, liter
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.calendar import Stretch, fullest
 from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.outage import union
 from orchestrator.store import sites, tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.sites import ALWAYS, SINCE_EVER
@@ -146,7 +147,7 @@ def _held_by_day(tx: Tx, spans: Sequence[Span], now: datetime, site: str | None,
     return found
 
 
-@cache
+@lru_cache(maxsize=8)
 def _walk(edges: int, of_site: bool, of_offer: bool) -> Select[Any]:
     """How many holds are there from the `first` edge that they have begun by to the `last`, by which they are over."""
     at = [bindparam(f"e{nth}", type_=_holds.c.start.type) for nth in range(edges)]
@@ -166,7 +167,7 @@ def _moving(tx: Tx, uneven: Mapping[Pair, Collection[int]], spans: Sequence[Span
     pairs, days = sorted(pair for pair, of_pair in uneven.items() if of_pair), set[int]().union(*uneven.values())
     if not days:
         return found
-    for row in tx.execute(_beginning_or_ending(pairs, [spans[nth] for nth in sorted(days)], spans[0][0], now)):
+    for row in tx.execute(_beginning_or_ending(pairs, union(spans[nth] for nth in days), spans[0][0], now)):
         one = Stretch(row.start, row.until, row.many)
         for nth in _days(spans, one.start, one.until):
             found[(row.site, row.offer), nth].append(one)

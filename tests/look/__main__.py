@@ -93,7 +93,7 @@ def the_screen(browser: Browser, busy: World, scratch: Path) -> None:
 def the_holders(browser: Browser, quiet: World, scratch: Path) -> None:
     """What one holder sees: before the claim, the contract to sign and on paper, and a month's bill."""
     with quiet.ctx.store.write() as tx:
-        price_lists.put(tx, replace(example("nanjing-prices.yaml").prices[0]))
+        price_lists.put(tx, example("nanjing-prices.yaml").prices[0])
     account, claim = usable(quiet, "event-1")
     paper = contract.draft(quiet.ctx, account, "A", quiet.clock() + timedelta(days=90), actor="look")
     signing = contract.signing_url(quiet.ctx, paper.id).replace(quiet.ctx.settings.base_url, quiet.url)

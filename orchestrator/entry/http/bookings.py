@@ -34,12 +34,12 @@ class DayOut(BaseModel):
     site: str
     offer: str
     day: date
-    at: datetime = Field(description="that moment")
+    at: datetime = Field(description="the day's fullest moment")
     places: int
     taken: int = Field(description="by accounts whose time has come")
     booked: int = Field(description="by accounts that are yet to begin")
     free: int = Field(description="for the whole day")
-    coming: int = Field(description="applied, and not yet online at that moment")
+    coming: int = Field(description="applied, and not yet online at the day's fullest moment")
 
 
 class BookingOut(BaseModel):
