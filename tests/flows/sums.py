@@ -135,13 +135,13 @@ class Sums(RuleBasedStateMachine):
 
     @rule(who=WHO, fen=FEN, nth=st.integers(0, 9))
     def redeems_cash(self, who: int, fen: int, nth: int) -> None:
-        if there := self._there():
+        if there := self._there(who):
             self._redeem(self.schemes["wuxi-cash"], who, Decimal(fen) / 100, there[nth % len(there)])
 
     @rule(who=WHO, fen=FEN)
     def redeems_cash_six_times_at_once(self, who: int, fen: int) -> None:
         """As many get it as fit, and no more, whoever comes first."""
-        of, amount, there = self.schemes["wuxi-cash"], Decimal(fen) / 100, self._there()
+        of, amount, there = self.schemes["wuxi-cash"], Decimal(fen) / 100, self._there(who)
         if not there:
             return
         fitting = max(many for many in range(7) if self.fits(of, who, amount, many))
@@ -288,8 +288,11 @@ class Sums(RuleBasedStateMachine):
         spent = [one.taken for (whose, _), one in self.closed.items() if whose == account]
         return sum(cash, NONE) - sum(spent, NONE)
 
-    def _there(self) -> list[str]:
-        return [one for one in self.contracted if self._state(one) is not State.RECLAIMED]
+    def _there(self, who: int) -> list[str]:
+        return [one for one in self.contracted if self._state(one) is not State.RECLAIMED and self._whose(one) == who]
+
+    def _whose(self, account: str) -> int:
+        return next((one.who for one in self.given if one.account == account), 0)
 
     def _state(self, account: str) -> State:
         return self.town.account(account).state
