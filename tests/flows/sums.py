@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.flows import bill, contract, in_kind, metering, subsidy
+from orchestrator.flows import bill, contract, grants, in_kind, metering, subsidy
 from orchestrator.flows.subsidy import Payment
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Bill
@@ -91,7 +91,7 @@ class Sums(RuleBasedStateMachine):
     def begins(self) -> None:
         """The programmes are applied, and somebody has a contract."""
         apply(self.town, *self.schemes.values())
-        self._sign(priced(self.town), "E", 60)
+        self._sign(priced(self.town, holder=ENTITIES[0]), "E", 60)
 
     def taken(self, of: Programme, limit: Limit, at: datetime, who: int | None = None) -> list[Decimal]:
         """What the model has of one pool, or of one entity's cap, in the period of this instant."""
@@ -256,6 +256,18 @@ class Sums(RuleBasedStateMachine):
             where = f"{one.of.name}/{named(cap.per, one.at, zone())}/{self._entity(one.who)}"
             assert balance(self.town, f"entity/{where}/{one.of.unit}") == sum(there, NONE)
             assert cap.amount is None or sum(there, NONE) <= cap.amount
+
+    @invariant()
+    def the_list_of_grants_is_what_was_given(self) -> None:
+        """Each once, with what bills took of cash, and what is given back apart."""
+        with self.town.store.read() as tx:
+            found = grants.given(tx)
+        listed = sorted((one.programme, one.amount, one.account, one.given_back_at is not None) for one in found)
+        assert listed == sorted((one.of.name, one.amount, one.account, one.back) for one in self.given)
+        for account in self.contracted:
+            taken = sum((one.taken for (whose, _), one in self.closed.items() if whose == account), NONE)
+            told = [one.taken or NONE for one in found if (one.account, one.unit) == (account, "CNY")]
+            assert sum(told, NONE) == taken
 
     @invariant()
     def cash_is_what_came_less_what_bills_took(self) -> None:
