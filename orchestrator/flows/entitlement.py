@@ -185,11 +185,15 @@ def _not_first(programme: Programme) -> RuleError:
                                       "computing power here before")
 
 
+def _vouchers(count: Decimal) -> str:
+    return f"{count.normalize():f} voucher{'' if count == 1 else 's'}"
+
+
 def _refusal(programme: Programme, over: Overdrawn) -> RuleError:
     line, name = over.line, f"programme {programme.name}"
     kind, _, rest = line.account.partition("/")
     period = rest.split("/")[1] if "/" in rest else ""
-    show = (lambda amount: f"{amount.normalize():f} vouchers") if line.unit == VOUCHERS else programme.show
+    show = _vouchers if line.unit == VOUCHERS else programme.show
     if kind == "uses":
         return _not_first(programme)
     if kind == "pool":
