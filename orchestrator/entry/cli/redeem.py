@@ -93,8 +93,7 @@ def _checked(data: dict[str, object]) -> "VoucherIn":
     """With the rules of the web door, so that nothing gets in here that is refused there."""
     from pydantic import ValidationError
 
-    from orchestrator.entry.http.payloads import VoucherIn
-    from orchestrator.entry.http.problems import plainly
+    from orchestrator.entry.http.payloads import VoucherIn, plainly
 
     try:
         return VoucherIn.model_validate(data)
