@@ -17,7 +17,7 @@ from tests.flows.test_programme import OTHER, contracted
 from tests.flows.test_subsidy import decided
 from tests.flows.town import HOLDER, START, Town
 
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 ALONE = replace(HOLDER, kind=HolderKind.INDIVIDUAL)
 
 
@@ -35,7 +35,9 @@ def everything(town: Town) -> str:
     town.work()
     redeem(town, trial, "36", holder=ALONE)
     account = contracted(town)
+    town.advance(MINUTE)
     redeem(town, cash, "100.50", account=account)
+    town.advance(MINUTE)
     decided(town, "100.00")
     return account
 
