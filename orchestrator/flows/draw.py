@@ -31,11 +31,14 @@ _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Won:
-    """A winner and the code of what was won: the same at every asking, and nowhere in the database."""
+    """A winner and the code of what was won: the same at every asking, and nowhere in the database. `holder` is the
+    sender's id of the winner and `email` their address; None when they were erased."""
 
     entrant: str
     prize: Decimal
     code: str
+    holder: str | None
+    email: str | None
 
 
 def open_(ctx: Context, draw: DrawRow, actor: str, why: str = "") -> DrawRow:
@@ -165,6 +168,7 @@ def _pass_on(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]
         raise RuleError("claims_open", f"draw {name}: winners may redeem until {draw.claim_by.isoformat()}")
     programme, known = entitlement.named(tx, draw.programme), draws.entries(tx, name)
     waiting = _waiting(draw.published, known)
+    refs = {entry.entrant: entry.holder for entry in known}
     passed, claim_by = list[Won](), now + programme.valid_for
     for entry in _unclaimed(tx, known)[:len(waiting)]:
         assert entry.voucher is not None
@@ -173,7 +177,7 @@ def _pass_on(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]
         draws.award(tx, name, entry.entrant, entry.voucher, None)
         entrant = waiting[len(passed)]
         _award(ctx, tx, draw, programme, entrant, entry.prize, claim_by)
-        passed.append(Won(entrant, entry.prize, code_of(ctx.keyring, name, entrant)))
+        passed.append(_won(ctx, tx, name, entrant, refs[entrant], entry.prize))
     if passed:
         draws.save(tx, name, "drawn", draw.published, claim_by)
         outbox.put(tx, draw.sender, "draw.passed_on", "-", {"draw": name, "programme": draw.programme, "vouchers":
@@ -206,10 +210,16 @@ def winners(ctx: Context, name: str, actor: str, why: str = "") -> list[Won]:
 
 def _winners(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]:
     _known(tx, name)
-    found = [Won(entry.entrant, entry.prize, code_of(ctx.keyring, name, entry.entrant))
+    found = [_won(ctx, tx, name, entry.entrant, entry.holder, entry.prize)
              for entry in draws.entries(tx, name) if entry.prize is not None]
     journal.write(tx, "draw.codes_shown", name, actor, why, vouchers=len(found))
     return found
+
+
+def _won(ctx: Context, tx: Tx, name: str, entrant: str, ref: str, prize: Decimal) -> Won:
+    holder = holders.get(tx, ref)
+    whom = (None, None) if holder is None else (holder.id, holder.email)
+    return Won(entrant, prize, code_of(ctx.keyring, name, entrant), *whom)
 
 
 def code_of(keyring: Keyring, draw: str, entrant: str) -> str:

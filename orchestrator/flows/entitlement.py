@@ -20,6 +20,7 @@ from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.lifecycle.programme import Benefit, Limit, Programme
 from orchestrator.store import accounts, contracts, holders, journal, ledger, papers, programmes, redemptions, vouchers
+from orchestrator.store.accounts import AccountRecord
 from orchestrator.store.engine import Tx
 from orchestrator.store.ledger import Line, Overdrawn
 from orchestrator.store.programmes import Grant
@@ -45,7 +46,8 @@ class Under:
 def find(tx: Tx, sender: Sender, request: "Redeem", digest: str) -> Under | None:
     """The programme of the voucher, or None for one of no programme. A trusted sender's payload may name it.
 
-    RuleError: programme_unknown, programme_differs, worth_out_of_range, no_account_made, contract_needed, no_price.
+    RuleError: programme_unknown, programme_differs, worth_out_of_range, no_account_made, contract_needed, not_found,
+    not_your_contract, no_price.
     """
     grant = programmes.granted(tx, digest)
     if grant is None and (request.programme is None or sender.trusts != "payload"):
@@ -80,19 +82,33 @@ def _hours(request: "Redeem") -> Decimal | None:
 
 
 def _billed(tx: Tx, sender: Sender, request: "Redeem", programme: Programme, grant: Grant) -> str:
-    account = accounts.get(tx, request.account) if request.account is not None else None
-    if account is not None and accounts.record(tx, account.id).sender != sender.id:
-        account = None
-    if account is None or not _contracted(tx, account):
-        raise RuleError("contract_needed", f"programme {programme.name}: a cash voucher of "
-                        f"{programme.show(grant.worth)} is taken off a contract's bill; name an account that has a "
-                        "signed contract")
+    rule = (f"programme {programme.name}: a cash voucher of {programme.show(grant.worth)} is taken off a contract's "
+            "bill")
+    if request.account is None:
+        raise RuleError("contract_needed", f"{rule}; name an account that has a signed contract")
+    record = accounts.find(tx, request.account)
+    if record is None or record.sender != sender.id:
+        # One answer for both: whether another sender has such an account is nobody else's business.
+        raise RuleError("not_found", f"{rule}, and sender {sender.name} has no account {request.account!r}")
+    if not _same_party(tx, record, sender, request.holder):
+        raise RuleError("not_your_contract", f"{rule} of the same entity, by its unified social credit code, or of the "
+                                             f"same holder where one has none; account {record.id} is of another")
+    account = record.account
+    if not _contracted(tx, account):
+        raise RuleError("contract_needed", f"{rule}; account {account.id} has no signed contract")
     paper = papers.get(tx, account.contract or "")
     if paper is None or not paper.terms:
         raise RuleError("no_price", f"programme {programme.name}: contract {account.contract} of account {account.id} "
                         "was signed without a price list, so there is no bill that a cash voucher could come off; "
                         "contracts drafted with `tenure contract draft` have one")
     return account.id
+
+
+def _same_party(tx: Tx, record: AccountRecord, sender: Sender, holder: Holder) -> bool:
+    known = holders.get(tx, record.holder)
+    if known is not None and known.entity is not None and holder.entity is not None:
+        return known.entity == holder.entity
+    return record.holder == holders.ref(tx, sender.id, holder.id)
 
 
 def _contracted(tx: Tx, account: Account) -> bool:
@@ -123,7 +139,7 @@ def take(ctx: Context, tx: Tx, under: Under, sender: Sender, holder: Holder, ref
                     priority=programme.has_priority(holder), claim_within=programme.claim_within,
                     use_within=programme.use_within)
     journal.write(tx, "programme.granted", account, f"sender:{sender.id}", programme=programme.name,
-                  worth=str(grant.worth), unit=programme.unit)
+                  voucher=grant.digest[:16], entity=entity, worth=str(grant.worth), unit=programme.unit, ledger=entry)
 
 
 def post(tx: Tx, programme: Programme, entry: str, lines: list[Line], now: datetime, why: str) -> bool:
@@ -169,11 +185,15 @@ def _not_first(programme: Programme) -> RuleError:
                                       "computing power here before")
 
 
+def _vouchers(count: Decimal) -> str:
+    return f"{count.normalize():f} voucher{'' if count == 1 else 's'}"
+
+
 def _refusal(programme: Programme, over: Overdrawn) -> RuleError:
     line, name = over.line, f"programme {programme.name}"
     kind, _, rest = line.account.partition("/")
     period = rest.split("/")[1] if "/" in rest else ""
-    show = (lambda amount: f"{amount.normalize():f} vouchers") if line.unit == VOUCHERS else programme.show
+    show = _vouchers if line.unit == VOUCHERS else programme.show
     if kind == "uses":
         return _not_first(programme)
     if kind == "pool":

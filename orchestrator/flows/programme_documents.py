@@ -138,16 +138,14 @@ def prices_of(fields: Fields) -> Prices | None:
     long_term = tuple(_term(Fields(fields.source, node, path)) for node, path in
                       items(fields.source, fields.node_of("long_term"), fields.at("long_term")))
     metered = fields.take("metered", many(text), ())
-    if not fields.close(base):
-        return None
-    unknown = sorted(set(metered) - {*found, *chips})
-    if unknown:
-        fields.wrong(fields.line("metered"), "metered", f"{unknown[0]} has no price in `base`")
-    strange = sorted(set(classes) - set(CLASSES))
-    if strange:
-        fields.wrong(fields.line("classes"), "classes", f"{strange[0]} is not one of {', '.join(CLASSES)}")
+    fields.close(base)
+    # Where a price in `base` is wrong itself, nobody can say what has one.
+    for unknown in sorted(set(metered) - {*found, *chips}) if base.sound else ():
+        fields.wrong(fields.line("metered"), "metered", f"{unknown} has no price in `base`")
+    for strange in sorted(set(classes or ()) - set(CLASSES)):
+        fields.wrong(fields.line("classes"), "classes", f"{strange} is not one of {', '.join(CLASSES)}")
     terms = tuple(term for term in long_term if term is not None)
-    if unknown or strange or len(terms) != len(long_term):
+    if not fields.sound or len(terms) != len(long_term):
         return None
     return Prices(called, chips=chips, classes=classes, long_term=terms, metered=metered, **found)
 

@@ -57,7 +57,8 @@ class Accepted:
     """The answer to the event and to every repetition of it."""
 
     account: str
-    claim_url: str
+    claim_url: str | None
+    """None of a cash voucher: it makes no account, and the link of the contract's is its own holder's."""
 
 
 def new_id() -> str:
@@ -74,14 +75,19 @@ def redeem(ctx: Context, sender: Sender, request: Redeem) -> Accepted:
     """
     key = claim.checked_key(request.ssh_public_key) if request.ssh_public_key else None
     try:
-        account = commit("redeem.commit", ctx.store, lambda tx: _redeem(ctx, tx, sender, request, key))
+        made = commit("redeem.commit", ctx.store, lambda tx: _redeem(ctx, tx, sender, request, key))
     except booking.NoPlace as none:
         raise booking.with_dates(ctx, none) from none
     ctx.wake.set()
-    return Accepted(account, claim.claim_url(ctx, account))
+    return answered(ctx, made)
 
 
-def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.HolderKey | None) -> str:
+def answered(ctx: Context, made: Redemption) -> Accepted:
+    """What is said of an accepted event, the first time and again."""
+    return Accepted(made.account, None if made.voucher is None else claim.claim_url(ctx, made.account))
+
+
+def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.HolderKey | None) -> Redemption:
     earlier = redemptions.find(tx, sender.id, request.event)
     if earlier is not None:
         return _again(earlier, request)
@@ -101,7 +107,7 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
         entitlement.take(ctx, tx, under, sender, request.holder, holder, billed or id, now, f"redeem/{id}")
     begins_at = booking.beginning(under, request.begins_at, now)
     if billed is not None:
-        return billed
+        return event
     assert offer is not None
     account = _place(ctx, tx, request, offer, id, begins_at, now, booking.ahead(under))
     accounts.add(tx, account, sender=sender.id, holder=holder)
@@ -110,13 +116,13 @@ def _redeem(ctx: Context, tx: Tx, sender: Sender, request: Redeem, key: claim.Ho
     journal.write(tx, "account.requested", id, f"sender:{sender.id}", site=account.site, offer=offer.name,
                   event=request.event, begins_at=begins_at)
     tell(ctx, tx, sender.id, "account.redeemed", id, {**facts(account), "usable_by": text(account.provision_by)})
-    return id
+    return event
 
 
-def _again(earlier: Redemption, request: Redeem) -> str:
+def _again(earlier: Redemption, request: Redeem) -> Redemption:
     if earlier.body_hash != request.body_hash:
         raise RuleError("event_reused", f"event {request.event!r} came before with another body")
-    return earlier.account
+    return earlier
 
 
 def _lock_voucher(tx: Tx, sender: Sender, request: Redeem, digest: str, now: datetime,

@@ -19,7 +19,7 @@ from orchestrator.store import holders, journal, ledger, subsidies
 from orchestrator.store.engine import Tx
 from orchestrator.store.subsidies import Subsidy
 
-COLUMNS = ("payment", "programme", "entity", "paid_at", "paid", "share", "subsidy", "capped", "contract",
+COLUMNS = ("payment", "programme", "entity", "kind", "paid_at", "paid", "share", "subsidy", "capped", "contract",
            "contract_sha256", "receipt_sha256", "attested", "decided_at", "decided_by")
 
 
@@ -39,7 +39,7 @@ class Payment:
 def decide(ctx: Context, name: str, holder: Holder, payment: Payment, actor: str, why: str = "") -> Subsidy:
     """The subsidy on a payment; the same payment again is the same answer.
 
-    RuleError: programme_unknown, not_a_subsidy, nothing_paid, not_paid_yet, payment_differs, receipt_used,
+    RuleError: programme_unknown, not_a_subsidy, nothing_paid, nothing_due, not_paid_yet, payment_differs, receipt_used,
     entity_missing, each rule of the programme, cap_reached, pool_empty.
     """
     return commit("subsidy.decide", ctx.store, lambda tx: _decide(ctx, tx, name, holder, payment, actor, why))
@@ -54,17 +54,22 @@ def _decide(ctx: Context, tx: Tx, name: str, holder: Holder, payment: Payment, a
     if known is not None:
         return _same(known, programme, entity, payment)
     share = rules.subsidy(programme, payment.paid, _left(ctx, tx, programme, entity, payment))
+    if not share.amount:
+        raise RuleError("nothing_due", f"payment {payment.reference}: a share of {programme.share} of "
+                                       f"{money.show(payment.paid)} is less than half a fen and rounds to nothing; its "
+                                       "receipt stays unused")
     lines = entitlement.limits(ctx, programme, entity, share.amount, payment.paid_at)
     # The entry has the receipt's name: one receipt, one subsidy, whatever its payment is called.
     if not entitlement.post(tx, programme, f"subsidy/{payment.receipt_sha256}", lines, now, "subsidy"):
         raise RuleError("receipt_used", f"payment {payment.reference}: its receipt was shown for another payment")
     made = Subsidy(payment.reference, name, entity, payment.paid, share.amount, {
-        "entity": holder.entity, "contract": payment.contract, "contract_sha256": payment.contract_sha256,
-        "receipt_sha256": payment.receipt_sha256, "attested": sorted(payment.attested), "share": str(programme.share),
-        "capped": share.capped, "decided_at": now.isoformat(), "decided_by": actor}, payment.paid_at)
+        "entity": holder.entity, "kind": holder.kind.value, "contract": payment.contract,
+        "contract_sha256": payment.contract_sha256, "receipt_sha256": payment.receipt_sha256,
+        "attested": sorted(payment.attested), "share": str(programme.share), "capped": share.capped,
+        "decided_at": now.isoformat(), "decided_by": actor}, payment.paid_at)
     if not subsidies.add(tx, made):
         raise RuleError("payment_differs", f"payment {payment.reference} is being decided on at this moment")
-    journal.write(tx, "subsidy.decided", name, actor, why, payment=payment.reference,
+    journal.write(tx, "subsidy.decided", payment.reference, actor, why, programme=name, entity=holder.entity,
                   paid=str(payment.paid), amount=str(share.amount), contract=payment.contract_sha256,
                   receipt=payment.receipt_sha256)
     return made
@@ -121,7 +126,8 @@ def export(ctx: Context, name: str | None) -> str:
     for one in found:
         seen = one.evidence
         writer.writerow([safe(cell) for cell in (
-            one.payment, one.programme, seen["entity"], times.show(one.at, where), f"{one.paid:.2f}", seen["share"],
-            f"{one.amount:.2f}", "yes" if seen["capped"] else "no", seen["contract"], seen["contract_sha256"],
-            seen["receipt_sha256"], " ".join(seen["attested"]), seen["decided_at"], seen["decided_by"])])
+            one.payment, one.programme, seen["entity"], seen.get("kind", ""), times.show(one.at, where),
+            f"{one.paid:.2f}", seen["share"], f"{one.amount:.2f}", "yes" if seen["capped"] else "no",
+            seen["contract"], seen["contract_sha256"], seen["receipt_sha256"], " ".join(seen["attested"]),
+            times.show(datetime.fromisoformat(seen["decided_at"]), where), seen["decided_by"])])
     return out.getvalue()

@@ -65,6 +65,26 @@ def documents(text: str, file: str) -> list[Node]:
         raise BadDocument([Problem(file, 1, "", f"not YAML: {' '.join(str(error).split())}")]) from error
 
 
+class Several(RuleError):
+    """What is wrong with members of one value, each where it stands."""
+
+    def __init__(self, parts: Sequence[tuple[Node, str]]) -> None:
+        super().__init__("bad_field", "; ".join(message for _, message in parts))
+        self.parts = parts
+
+
+def _each(read: Callable[[Node], T], node: Node, problems: list[tuple[Node, str]], name: str = "") -> list[T]:
+    """The member's value; nothing, and its problems remembered, when it is wrong."""
+    before = f"{name}: " if name else ""
+    try:
+        return [read(node)]
+    except Several as error:
+        problems += [(part, before + message) for part, message in error.parts]
+    except RuleError as error:
+        problems.append((node, f"{before}{error}"))
+    return []
+
+
 class Fields:
     """A mapping's fields, each taken once; `close` complains about those that nobody took."""
 
@@ -142,9 +162,12 @@ class Fields:
         node = self._fields[name]
         try:
             return read(node)
+        except Several as error:
+            for part, message in error.parts:
+                self.wrong(part, name, message)
         except RuleError as error:
             self.wrong(node, name, str(error))
-            return otherwise
+        return otherwise
 
 
 def items(source: Source, node: Node | None, path: str) -> Iterator[tuple[Node, str]]:
@@ -212,7 +235,10 @@ def many(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
     def read_all(node: Node) -> tuple[T, ...]:
         if not isinstance(node, SequenceNode):
             raise RuleError("bad_field", f"expected a list ([…] or - …), found {describe(node)}")
-        values = tuple(read(item) for item in node.value)
+        problems: list[tuple[Node, str]] = []
+        values = tuple(value for item in node.value for value in _each(read, item, problems))
+        if problems:
+            raise Several(problems)
         if len(set(values)) != len(values):
             raise RuleError("bad_field", "names the same thing twice")
         return values
@@ -225,14 +251,15 @@ def table(read: Callable[[Node], T]) -> Callable[[Node], dict[str, T]]:
         if not isinstance(node, MappingNode):
             raise RuleError("bad_field", f"expected fields (name: value), found {describe(node)}")
         values: dict[str, T] = {}
+        problems: list[tuple[Node, str]] = []
         for key, value in node.value:
             name = raw(key)
             if name in values:
-                raise RuleError("bad_field", f"{name} is given twice")
-            try:
-                values[name] = read(value)
-            except RuleError as error:
-                raise RuleError("bad_field", f"{name}: {error}") from error
+                problems.append((key, f"{name} is given twice"))
+            for read_value in _each(read, value, problems, name):
+                values[name] = read_value
+        if problems:
+            raise Several(problems)
         return values
     return read_all
 

@@ -66,14 +66,22 @@ def verify(published: object, committed: str | None = None) -> list[str]:
     commitment that was published before the value was known."""
     if not isinstance(published, dict) or published.get("format") != FORMAT:
         return [f"this is no draw of format {FORMAT}"]
+    if "value" not in published:
+        return ["this is a list of entrants without a result: it has no value and no winners yet; verify what is "
+                "published once it is drawn"]
     try:
         names = [one["entrant"] for one in published["entrants"]]
         if not all(isinstance(name, str) for name in names):
             return ["the file cannot be read as a draw: an entrant's id is not text"]
         again = result(published, published["value"])
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, RuleError) as error:
+    except KeyError as error:
+        return [f"the file cannot be read as a draw: it has no {error.args[0]}"]
+    except RuleError as error:
         return [f"the file cannot be read as a draw: {error}"]
-    found = [f"{name} is not what the list and the value give" for name in ("commitment", "winners", "waiting")
+    except (TypeError, AttributeError, ValueError, RecursionError):
+        return [f"the file cannot be read as a draw: something in it is not what {FORMAT} has there"]
+    found = [f"{name} is no part of a draw: nothing shows that it is so" for name in published if name not in again]
+    found += [f"{name} is not what the list and the value give" for name in ("commitment", "winners", "waiting")
              if published.get(name) != again[name]]
     if len(set(names)) != len(names):
         found.append("an entrant is in the list twice")

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from orchestrator.lifecycle.errors import RuleError
 
+_YEAR = re.compile(r"20[0-9]{2}|2[1-9][0-9]{2}")
 _MONTH = re.compile(r"(20[0-9]{2}|2[1-9][0-9]{2})-(0[1-9]|1[0-2])")
 
 
@@ -39,6 +40,14 @@ def month(called: str, where: tzinfo) -> tuple[datetime, datetime]:
     year, number = int(match[1]), int(match[2])
     first = datetime(year, number, 1, tzinfo=where)
     after = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=where)
+    return first.astimezone(UTC), after.astimezone(UTC)
+
+
+def year(called: str, where: tzinfo) -> tuple[datetime, datetime]:
+    """The same of a civil year. RuleError `bad_year`."""
+    if not _YEAR.fullmatch(called):
+        raise RuleError("bad_year", f"{called!r} is not a year: write 2027")
+    first, after = (datetime(int(called) + more, 1, 1, tzinfo=where) for more in (0, 1))
     return first.astimezone(UTC), after.astimezone(UTC)
 
 

@@ -112,7 +112,11 @@ class Programme:
 
 
 def worth(programme: Programme, said: Decimal | None) -> Decimal:
-    """What one voucher is worth: as said, or the programme's only value. RuleError `worth_out_of_range`."""
+    """What one voucher is worth: as said, or the programme's only value. RuleError `worth_out_of_range`,
+    `no_vouchers`."""
+    if programme.benefit is Benefit.SUBSIDY:
+        raise RuleError("no_vouchers", f"programme {programme.name} is a subsidy: it has no vouchers; it is decided on "
+                                       "a payment, with `tenure subsidy decide`")
     if said is None:
         if programme.least != programme.most:
             raise RuleError("worth_missing", f"programme {programme.name}: say what the voucher is worth, from "

@@ -23,8 +23,8 @@ from orchestrator.store.rows import (
     record_of,
 )
 
-__all__ = ["AccountRecord", "Claimed", "Filter", "Stuck", "add", "claim_due", "claim_one", "count", "get",
-           "ids_live_at", "keep_inventory", "next_wake", "record", "release", "renew", "save", "select"]
+__all__ = ["AccountRecord", "Claimed", "Filter", "Stuck", "add", "claim_due", "claim_one", "count", "find", "get",
+           "ids_live_at", "keep_inventory", "next_wake", "parties", "record", "release", "renew", "save", "select"]
 
 _table = tables.accounts
 _INSERT = _table.insert()
@@ -50,10 +50,22 @@ def get(tx: Tx, id: str, *, lock: bool = False) -> Account | None:
 
 def record(tx: Tx, id: str) -> AccountRecord:
     """The account with what is kept beside it. NotFound."""
-    row = tx.execute(sa.select(_table).where(_table.c.id == id)).first()
-    if row is None:
+    found = find(tx, id)
+    if found is None:
         raise NotFound(f"there is no account {id!r}")
-    return record_of(row)
+    return found
+
+
+def find(tx: Tx, id: str) -> AccountRecord | None:
+    """The same, or None."""
+    row = tx.execute(sa.select(_table).where(_table.c.id == id)).first()
+    return None if row is None else record_of(row)
+
+
+def parties(tx: Tx) -> dict[str, tuple[str, str]]:
+    """The sender (its id) and the holder (its reference) of each account there ever was."""
+    rows = tx.execute(sa.select(_table.c.id, _table.c.sender, _table.c.holder))
+    return {row.id: (row.sender, row.holder) for row in rows}
 
 
 def held_before(tx: Tx, holder: str) -> bool:

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.sql import insert_new
 
 MILLION = 1_000_000
+BACK = "/back"
+"""How the name of an entry's opposite ends."""
+
 _NO_BOUND = 2**62
 _balances, _postings = tables.balances, tables.postings
 _after = _balances.c.amount + bindparam("by")
@@ -85,7 +88,7 @@ def reverse(tx: Tx, entry: str, at: datetime, why: str) -> bool:
     """Write the entry's opposite, once."""
     rows = tx.execute(select(_postings).where(_postings.c.entry == entry).order_by(_postings.c.line)).all()
     opposite = [Line(row.account, row.unit, -from_whole(row.amount)) for row in rows]
-    return bool(rows) and post(tx, f"{entry}/back", opposite, at, why)
+    return bool(rows) and post(tx, f"{entry}{BACK}", opposite, at, why)
 
 
 def balance(tx: Tx, account: str) -> Decimal:
@@ -107,6 +110,33 @@ def lines_of(tx: Tx, account: str) -> list[tuple[str, Decimal, datetime, str]]:
     rows = tx.execute(select(_postings).where(_postings.c.account == account).order_by(_postings.c.at,
                                                                                       _postings.c.entry))
     return [(row.entry, from_whole(row.amount), row.at, row.why) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A line as it was written."""
+
+    entry: str
+    account: str
+    unit: str
+    amount: Decimal
+    at: datetime
+
+
+def posted(tx: Tx, *kinds: str) -> list[Posted]:
+    """All lines of entries of these kinds (`redeem`, `subsidy`), the reversals among them, by entry."""
+    rows = tx.execute(select(_postings).where(or_(*(
+        _postings.c.entry.startswith(f"{kind}/", autoescape=True) for kind in kinds)))
+        .order_by(_postings.c.entry, _postings.c.line))
+    return [Posted(row.entry, row.account, row.unit, from_whole(row.amount), row.at) for row in rows]
+
+
+def taken_of_credits(tx: Tx) -> dict[str, Decimal]:
+    """What bills and meters took so far from each `credit/…` account; what was given back is not taken."""
+    rows = tx.execute(select(_postings.c.account, func.sum(_postings.c.amount)).where(
+        _postings.c.account.startswith("credit/"), _postings.c.entry.not_like(f"%{BACK}"),
+        _postings.c.amount < 0).group_by(_postings.c.account))
+    return {account: -from_whole(int(amount)) for account, amount in rows}
 
 
 def check(tx: Tx) -> list[str]:

@@ -71,6 +71,12 @@ def granted(tx: Tx, digest: str) -> Grant | None:
     return None if row is None else _grant(row)
 
 
+def by_entry(tx: Tx) -> dict[str, str]:
+    """The digest of the voucher that each entry in the sums was redeemed with; what was given back has none."""
+    rows = tx.execute(select(_grants.c.entry, _grants.c.digest).where(_grants.c.entry.is_not(None)))
+    return {row.entry: row.digest for row in rows}
+
+
 def granted_to(tx: Tx, account: str) -> list[Grant]:
     """What the account was made for, or was credited with."""
     rows = tx.execute(select(_grants).where(_grants.c.account == account).order_by(_grants.c.digest))

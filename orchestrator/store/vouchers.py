@@ -6,6 +6,7 @@ A digest is of sender and code: two senders may use the same code, and neither c
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import bindparam, select, update
 
@@ -14,6 +15,7 @@ from orchestrator.lifecycle.voucher import Voucher, VoucherState, redeemable
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
 from orchestrator.store.errors import Conflict
+from orchestrator.store.ledger import from_whole
 from orchestrator.store.seal import Keyring
 from orchestrator.store.sql import insert_new, keyring
 
@@ -28,11 +30,15 @@ _GROUPS, _GROUP = 5, 5
 
 @dataclass(frozen=True, slots=True)
 class VoucherRow:
-    """A voucher with its sender, for lists."""
+    """A voucher with its sender, for lists; with its programme and what it is worth there, and with the account that
+    it was redeemed for, where it has them."""
 
     voucher: Voucher
     sender: str
     redeemed_at: datetime | None
+    programme: str | None = None
+    worth: Decimal | None = None
+    account: str | None = None
 
 
 def digest(keys: Keyring, sender: str, code: str) -> str:
@@ -122,10 +128,20 @@ def expire(tx: Tx, now: datetime) -> int:
 def list_(tx: Tx, *, sender: str | None = None, state: VoucherState | None = None, limit: int = 100
           ) -> list[VoucherRow]:
     """Vouchers by digest."""
-    query = select(_table).order_by(_table.c.digest).limit(limit)
+    grants, redeemed = tables.grants, tables.redemptions
+    chosen = select(_table.c.digest).order_by(_table.c.digest).limit(limit)
     if sender is not None:
-        query = query.where(_table.c.sender == sender)
+        chosen = chosen.where(_table.c.sender == sender)
     if state is not None:
-        query = query.where(_table.c.state == state.value)
+        chosen = chosen.where(_table.c.state == state.value)
+    made = {row.voucher: row.account for row in tx.execute(
+        select(redeemed.c.voucher, redeemed.c.account).where(redeemed.c.voucher.in_(chosen))
+        .order_by(redeemed.c.at))}
+    query = (select(_table, grants.c.programme, grants.c.worth, grants.c.account)
+             .outerjoin(grants, grants.c.digest == _table.c.digest)
+             .where(_table.c.digest.in_(chosen)).order_by(_table.c.digest))
     return [VoucherRow(Voucher(row.digest, row.offer, VoucherState(row.state), row.valid_from, row.valid_until),
-                       row.sender, row.redeemed_at) for row in tx.execute(query)]
+                       row.sender, row.redeemed_at, row.programme,
+                       None if row.worth is None else from_whole(row.worth),
+                       row.account or (made.get(row.digest) if row.redeemed_at else None))
+            for row in tx.execute(query)]

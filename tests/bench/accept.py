@@ -29,7 +29,7 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 
 from orchestrator.app import App
-from orchestrator.entry.http import create_app
+from orchestrator.entry.http.app import create_app
 from orchestrator.store import senders, sites, vouchers
 from orchestrator.store.sites import Places, SiteRow
 from tests.entry.http_world import OFFER, redemption, signed

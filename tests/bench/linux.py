@@ -21,7 +21,7 @@ import httpx
 import uvicorn
 
 from orchestrator.app import App
-from orchestrator.entry.http import create_app
+from orchestrator.entry.http.app import create_app
 from orchestrator.entry.worker import Worker
 from orchestrator.flows.context import SitePool
 from providers.protocol import Spec

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter
 from standardwebhooks import Webhook
 
-from orchestrator.entry.http import Limits, create_app
-from orchestrator.entry.http.desk import Desk, desk
+from orchestrator.entry.http.app import create_app
+from orchestrator.entry.http.desk import Desk, Limits, desk
 from orchestrator.flows.context import Context, SitePool
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from orchestrator.entry.cli.main import app, main
-from tests.entry.cli_home import Home, made
+from tests.entry.cli_home import HOLDER, Home, made
 
 HEAVY = ("pulumi", "boto3", "fastapi", "sqlalchemy", "paramiko", "alembic", "grpc", "uvicorn")
 
@@ -46,6 +46,16 @@ def test_help_loads_nothing_heavy() -> None:
              f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)")
     ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=False)
     assert ran.stderr.strip() == "[]"
+
+
+def test_redeeming_loads_no_web_framework_and_no_sdk(tmp_path: Path) -> None:
+    """What a body may look like is checked without the doors: a loop over many codes starts as many times."""
+    home = made(tmp_path)
+    words = ["--home", str(home.folder), "redeem", "--sender", "portal", *HOLDER, home.voucher(), "--json"]
+    asked = (f"import sys; from orchestrator.entry.cli.main import main; code = main({words!r}); "
+             f"print(code, [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)")
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stderr.strip() == "0 ['sqlalchemy']"
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["account", "nonsense"], ["account", "show"], ["site", "list", "--x"],

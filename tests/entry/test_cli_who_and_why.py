@@ -105,6 +105,7 @@ CHANGES: dict[str, tuple[Words, str]] = {
     "draw enter": (lambda ready: ("open", *HOLDER), "draw.entered"),
     "draw run": (lambda ready: ("closed", "--value", "SSE 3412.07"), "draw.run"),
     "draw winners": (lambda ready: ("drawn",), "draw.codes_shown"),
+    "programme export": (lambda ready: (), "grants.exported"),
     "draw next": (lambda ready: ("drawn",), "draw.passed_on"),
     "contract draft": (lambda ready: (ready.account, "--class", "A", "--until", "+48h"), "contract.drafted"),
     "contract record": (lambda ready: (ready.contract, "--document", ready.paper), "contract.signed"),

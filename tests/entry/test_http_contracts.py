@@ -13,7 +13,7 @@ from orchestrator.flows import contract, entitlement
 from orchestrator.lifecycle.money import to_fen
 from orchestrator.lifecycle.paper import Paper
 from orchestrator.lifecycle.times import zone
-from orchestrator.store import price_lists, programmes
+from orchestrator.store import journal, price_lists, programmes
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World
 from tests.flows.scheme import example
@@ -183,7 +183,7 @@ def test_a_cash_voucher_comes_off_a_contract_through_the_door(priced: World) -> 
         programmes.put(tx, of)
         codes = ["CASH-0001", "CASH-0002"]
         entitlement.issue(tx, priced.platform, of, codes, Decimal("100.00"), priced.clock() - DAY, priced.clock() + DAY)
-    holder = {"id": "u-7", "name": "某大学", "kind": "university", "email": "lab@example.com"}
+    holder = {"id": "u-1", "name": "某大学", "kind": "university", "email": "lab@example.com"}
     bare = priced.redeem(codes[0], "cash-1", holder=holder)
     assert (bare.status_code, bare.json()["code"]) == (422, "contract_needed")
     assert "is taken off a contract's bill" in bare.json()["detail"]
@@ -192,7 +192,28 @@ def test_a_cash_voucher_comes_off_a_contract_through_the_door(priced: World) -> 
     priced.client.post(link, data={"document": paper.digest, "agreed": "yes"})
     answers = [priced.redeem(codes[0], "cash-1", holder=holder, account=account) for _ in range(2)]
     assert [(answer.status_code, answer.json()["account"]) for answer in answers] == [(202, account)] * 2
+    assert (answers[0].content == answers[1].content, answers[0].json()["claim_url"]) == (True, None)
+    firm = {"id": "u-8", "name": "某某公司", "kind": "firm", "email": "a@example.com", "entity": "91350100M000100Y43"}
+    other = priced.redeem(codes[1], "cash-2", holder=firm, account=account)
+    assert (other.status_code, other.json()["code"]) == (422, "not_your_contract")
+    assert "u-1" not in other.text
     assert f"{paper.price - 100:,.2f} yuan" in text(priced.client.get(link, params={"lang": "en"}).text)
+
+
+def test_a_cash_voucher_tells_nothing_of_another_senders_account(priced: World) -> None:
+    """404, word for word as for one that is not there; who asked stands in the journal."""
+    of = example("wuxi-cash.yaml").programmes[0]
+    now = priced.clock()
+    with priced.ctx.store.write() as tx:
+        programmes.put(tx, of)
+        entitlement.issue(tx, priced.other, of, ["OTHERS-1"], Decimal("5.00"), now - DAY, now + DAY)
+    account, _ = usable(priced, "contract-theirs")
+    said = {id: priced.redeem("OTHERS-1", f"cash-{id}", account=id, secret=priced.other_secret, sender="other")
+            for id in (account, "a234567abc")}
+    assert {id: (one.status_code, one.json()["detail"]) for id, one in said.items()} == {
+        id: (404, f"there is no account {id!r}") for id in said}
+    with priced.ctx.store.read() as tx:
+        assert "not_yours" in str([entry.facts for entry in journal.list_(tx, subject=account)])
 
 
 def test_what_a_voucher_is_worth_is_not_a_code_senders_to_say(tenure: World) -> None:

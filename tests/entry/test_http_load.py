@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator.entry.http import Limits
 from orchestrator.entry.http.buckets import Buckets
+from orchestrator.entry.http.desk import Limits
 from providers.memory.world import keeper
 from tests.entry.http_site import usable
 from tests.entry.http_world import World, public_key, redemption, world

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.entry.http import Limits
+from orchestrator.entry.http.desk import Limits
 from orchestrator.store import journal
 from tests.entry.cli_home import made
 from tests.entry.http_world import World, world

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from joserfc.jwk import OctKey, RSAKey
 
-from orchestrator.entry.http import Limits
 from orchestrator.entry.http.bounded import client
+from orchestrator.entry.http.desk import Limits
 from tests.dripping import dripping
 from tests.entry.http_world import World, world
 from tests.entry.oidc_world import SECRET, Bad, Browser, bad_provider, query_of, settings

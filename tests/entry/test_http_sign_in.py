@@ -11,9 +11,8 @@ import pytest
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from orchestrator.entry.http import Limits
 from orchestrator.entry.http.auth import OPERATORS, VIEWERS, Caller
-from orchestrator.entry.http.desk import Desk
+from orchestrator.entry.http.desk import Desk, Limits
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.session import form_of, safe_next, visitor
 from orchestrator.store import journal, tokens

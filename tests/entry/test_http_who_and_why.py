@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.entry.http import create_app
+from orchestrator.entry.http.app import create_app
 from orchestrator.flows import contract as papers
 from orchestrator.flows.trouble import Trouble, mark
 from orchestrator.store import accounts, journal, price_lists

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.flows import bill, contract, in_kind, metering, subsidy
+from orchestrator.flows import bill, contract, grants, in_kind, metering, subsidy
 from orchestrator.flows.subsidy import Payment
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Bill
@@ -91,7 +91,7 @@ class Sums(RuleBasedStateMachine):
     def begins(self) -> None:
         """The programmes are applied, and somebody has a contract."""
         apply(self.town, *self.schemes.values())
-        self._sign(priced(self.town), "E", 60)
+        self._sign(priced(self.town, holder=ENTITIES[0]), "E", 60)
 
     def taken(self, of: Programme, limit: Limit, at: datetime, who: int | None = None) -> list[Decimal]:
         """What the model has of one pool, or of one entity's cap, in the period of this instant."""
@@ -135,13 +135,13 @@ class Sums(RuleBasedStateMachine):
 
     @rule(who=WHO, fen=FEN, nth=st.integers(0, 9))
     def redeems_cash(self, who: int, fen: int, nth: int) -> None:
-        if there := self._there():
+        if there := self._there(who):
             self._redeem(self.schemes["wuxi-cash"], who, Decimal(fen) / 100, there[nth % len(there)])
 
     @rule(who=WHO, fen=FEN)
     def redeems_cash_six_times_at_once(self, who: int, fen: int) -> None:
         """As many get it as fit, and no more, whoever comes first."""
-        of, amount, there = self.schemes["wuxi-cash"], Decimal(fen) / 100, self._there()
+        of, amount, there = self.schemes["wuxi-cash"], Decimal(fen) / 100, self._there(who)
         if not there:
             return
         fitting = max(many for many in range(7) if self.fits(of, who, amount, many))
@@ -258,6 +258,18 @@ class Sums(RuleBasedStateMachine):
             assert cap.amount is None or sum(there, NONE) <= cap.amount
 
     @invariant()
+    def the_list_of_grants_is_what_was_given(self) -> None:
+        """Each once, with what bills took of cash, and what is given back apart."""
+        with self.town.store.read() as tx:
+            found = grants.given(tx)
+        listed = sorted((one.programme, one.amount, one.account, one.given_back_at is not None) for one in found)
+        assert listed == sorted((one.of.name, one.amount, one.account, one.back) for one in self.given)
+        for account in self.contracted:
+            taken = sum((one.taken for (whose, _), one in self.closed.items() if whose == account), NONE)
+            told = [one.taken or NONE for one in found if (one.account, one.unit) == (account, "CNY")]
+            assert sum(told, NONE) == taken
+
+    @invariant()
     def cash_is_what_came_less_what_bills_took(self) -> None:
         """No fen is lost, made, or used twice; none is below nothing."""
         for account in self.contracted:
@@ -288,8 +300,11 @@ class Sums(RuleBasedStateMachine):
         spent = [one.taken for (whose, _), one in self.closed.items() if whose == account]
         return sum(cash, NONE) - sum(spent, NONE)
 
-    def _there(self) -> list[str]:
-        return [one for one in self.contracted if self._state(one) is not State.RECLAIMED]
+    def _there(self, who: int) -> list[str]:
+        return [one for one in self.contracted if self._state(one) is not State.RECLAIMED and self._whose(one) == who]
+
+    def _whose(self, account: str) -> int:
+        return next((one.who for one in self.given if one.account == account), 0)
 
     def _state(self, account: str) -> State:
         return self.town.account(account).state

@@ -17,11 +17,12 @@ from orchestrator.flows import contract
 from orchestrator.lifecycle import money, price
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.errors import RuleError
+from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.paper import Paper, PaperState
 from orchestrator.lifecycle.price import Prices
 from orchestrator.store import holders, outbox, papers, price_lists
-from tests.flows.scheme import apply, example, programme, redeem
-from tests.flows.town import HOLDER, START, Town
+from tests.flows.scheme import FIRM, apply, example, programme, redeem
+from tests.flows.town import START, Town
 from tests.flows.town import town as a_town
 
 DAY = timedelta(days=1)
@@ -29,11 +30,11 @@ PRICES = replace(example("nanjing-prices.yaml").prices[0], cpu=Decimal("10.00"),
                  storage=Decimal("0.00"))
 
 
-def priced(town: Town, prices: Prices = PRICES) -> str:
+def priced(town: Town, prices: Prices = PRICES, holder: Holder = FIRM) -> str:
     """A usable account where prices are applied."""
     with town.store.write() as tx:
         price_lists.put(tx, prices)
-    return town.active()
+    return town.active(holder=holder)
 
 
 def drafted(town: Town, account: str, days: int = 90, customer: str = "B") -> Paper:
@@ -88,7 +89,7 @@ def test_the_document_says_price_and_parties_in_both_languages(town: Town) -> No
     paper = drafted(town, priced(town))
     said = document(town, paper)
     assert hashlib.sha256(said).hexdigest() == paper.digest
-    for words in ("算力租用合同", "Computing power rental contract", "5,643.00", HOLDER.name, paper.id, "size: A4"):
+    for words in ("算力租用合同", "Computing power rental contract", "5,643.00", FIRM.name, paper.id, "size: A4"):
         assert words in said.decode()
 
 
@@ -140,7 +141,7 @@ def test_a_name_cannot_write_into_the_document(town: Town) -> None:
     """It is escaped, whatever it holds."""
     account = priced(town)
     with town.store.write() as tx:
-        holders.put(tx, town.sender.id, replace(HOLDER, name="<script>alert(1)</script>"))
+        holders.put(tx, town.sender.id, replace(FIRM, name="<script>alert(1)</script>"))
     assert b"<script" not in document(town, drafted(town, account))
 
 

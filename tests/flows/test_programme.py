@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from orchestrator.flows import apply as documents
-from orchestrator.flows import contract
+from orchestrator.flows import contract, entitlement
 from orchestrator.flows.claim import claim
 from orchestrator.flows.documents import Documents
 from orchestrator.flows.extend import extend
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.holder import HolderKind
+from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.lifecycle.periods import Period
 from orchestrator.lifecycle.programme import Benefit, Limit, Programme, Where
 from orchestrator.store import senders
 from orchestrator.store.senders import Sender
-from tests.flows.scheme import FIRM, apply, at_once, balance, checked, code, example, programme, redeem
+from tests.flows.scheme import ENTITY, FIRM, apply, at_once, balance, checked, code, example, programme, redeem
 from tests.flows.test_contract import drafted, priced
 from tests.flows.town import LARGER, START, Town, public_key
 
@@ -33,9 +33,9 @@ def refused(town: Town, of: Programme, worth: str, **more: object) -> RuleError:
     return caught.value
 
 
-def contracted(town: Town) -> str:
+def contracted(town: Town, holder: Holder = FIRM) -> str:
     """An account with a signed contract."""
-    account = priced(town)
+    account = priced(town, holder=holder)
     paper = drafted(town, account)
     contract.sign(town.ctx, paper.id, paper.digest or "", actor="holder")
     return account
@@ -123,7 +123,7 @@ def test_one_voucher_a_week_for_one_entity(town: Town) -> None:
     redeem(town, of, "24")
     town.advance(timedelta(days=6, hours=7))
     error = refused(town, of, "24")
-    assert (error.code, "at most 1 vouchers for one entity in 2027-W09" in str(error)) == ("cap_reached", True)
+    assert (error.code, "at most 1 voucher for one entity in 2027-W09" in str(error)) == ("cap_reached", True)
     town.advance(HOUR)
     redeem(town, of, "24")
 
@@ -132,17 +132,53 @@ def test_a_cash_voucher_without_a_contract_is_refused_and_says_so(town: Town) ->
     """Neither without an account nor with one that has no contract."""
     of = programme("wuxi-cash")
     apply(town, of)
-    account = town.active()
-    for named in (None, account, "a234567abc"):
+    account = town.active(holder=FIRM)
+    for named in (None, account):
         error = refused(town, of, "100.00", account=named)
         assert (error.code, "is taken off a contract's bill" in str(error)) == ("contract_needed", True)
+
+
+def test_a_cash_voucher_pays_no_other_entitys_bill(town: Town) -> None:
+    """Not with another credit code; another person of the same firm may, and gets no link to the account."""
+    of = programme("wuxi-cash")
+    apply(town, of)
+    account, voucher = contracted(town), code(town, of, "5.00")
+    with pytest.raises(RuleError, match="a contract's bill of the same entity, by its unified") as other:
+        town.redeem(voucher, holder=OTHER, account=account)
+    assert (other.value.code, ENTITY in str(other.value)) == ("not_your_contract", False)
+    assert balance(town, f"credit/{account}/CNY") == balance(town, "pool/wuxi-cash/2027/CNY") == 0
+    taken = town.redeem(voucher, holder=replace(FIRM, id="f-1b"), account=account)
+    assert (taken.account, taken.claim_url) == (account, None)
+
+
+def test_without_credit_codes_a_cash_voucher_is_the_holders_own(town: Town) -> None:
+    """Somebody without a code pays no firm's bill, nor a firm theirs; who gave none at first may give one now."""
+    of = programme("wuxi-cash", cap=Limit(Period.EVER))
+    apply(town, of)
+    alone, firm = contracted(town, replace(FIRM, id="f-3", entity=None)), contracted(town)
+    assert refused(town, of, "5.00", account=firm, holder=replace(OTHER, entity=None)).code == "not_your_contract"
+    assert refused(town, of, "5.00", account=alone).code == "not_your_contract"
+    assert redeem(town, of, "5.00", account=alone, holder=replace(OTHER, id="f-3")).account == alone
+
+
+def test_an_account_of_another_sender_is_as_one_that_is_not_there(town: Town) -> None:
+    """One sentence for both, and it does not say that a contract is missing."""
+    of = programme("wuxi-cash")
+    apply(town, of)
+    with town.store.write() as tx:
+        other = senders.add(tx, "other", "codes", None, START)[0]
+        entitlement.issue(tx, other.id, of, ["OTHERS-1"], Decimal("5.00"), START, START + of.valid_for)
+    for account in (contracted(town), "a234567abc"):
+        with pytest.raises(RuleError, match=f"sender other has no account '{account}'") as caught:
+            town.redeem("OTHERS-1", sender=other, holder=FIRM, account=account)
+        assert caught.value.code == "not_found"
 
 
 def test_a_cash_voucher_for_a_contract_without_a_bill_is_refused_and_says_so(town: Town) -> None:
     """A platform's own contract has no price: the voucher stays good for one that has."""
     of = programme("wuxi-cash")
     apply(town, of)
-    voucher, account = code(town, of, "100.00"), town.active()
+    voucher, account = code(town, of, "100.00"), town.active(holder=FIRM)
     town.ask(account)
     with pytest.raises(RuleError, match="C-1 .* was signed without a price list, so there is no bill") as bare:
         town.redeem(voucher, holder=FIRM, account=account)
@@ -165,7 +201,7 @@ def test_the_last_fen_of_wuxis_50_million_is_given_and_no_more(town: Town) -> No
     apply(town, of)
     account = contracted(town)
     redeem(town, of, "49999999.99", account=account)
-    redeem(town, of, "0.01", account=account, holder=OTHER)
+    redeem(town, of, "0.01", account=contracted(town, OTHER), holder=OTHER)
     error = refused(town, of, "0.01", account=account)
     assert error.code == "pool_empty"
     assert "the pool of 50,000,000.00 yuan for 2027 has 0.00 yuan left; 0.01 yuan was asked for" in str(error)

@@ -90,6 +90,14 @@ def test_nothing_paid_is_no_payment(yangzhou: Town) -> None:
     assert decided(yangzhou, "0.02").amount == Decimal("0.01")
 
 
+def test_what_rounds_to_nothing_is_refused_and_leaves_its_receipt(yangzhou: Town) -> None:
+    """30 % of a fen is no fen; the same receipt is good for what was paid in truth."""
+    error = refused(yangzhou, "0.01", "P-1", receipt_sha256="ab" * 32)
+    assert (error.code, "less than half a fen" in str(error)) == ("nothing_due", True)
+    assert decided(yangzhou, "100.00", "P-1", receipt_sha256="ab" * 32).amount == Decimal("30.00")
+    assert yangzhou.journalled("P-1") == ["subsidy.decided"]
+
+
 def test_a_receipt_serves_one_payment(yangzhou: Town) -> None:
     """The same paper under another number is refused."""
     decided(yangzhou, "100.00", "P-1", receipt_sha256="ab" * 32)
@@ -126,4 +134,5 @@ def test_the_export_has_each_payment_with_its_evidence(yangzhou: Town) -> None:
     rows = list(csv.DictReader(subsidy.export(yangzhou.ctx, None).splitlines()))
     assert [(row["payment"], row["paid"], row["subsidy"], row["contract"], row["entity"]) for row in rows] == [
         ("P-1", "100.00", "30.00", "'=1+1", FIRM.entity)]
+    assert (rows[0]["kind"], rows[0]["paid_at"][-6:], rows[0]["decided_at"][-6:]) == ("firm", "+08:00", "+08:00")
     assert rows[0]["receipt_sha256"] == hashlib.sha256(b"P-1").hexdigest()

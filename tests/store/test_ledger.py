@@ -52,6 +52,20 @@ def test_an_entry_is_written_once(store: Store) -> None:
     assert balance(store, "entity/p/2027/e-1/CNY") == 7
 
 
+def test_what_was_taken_of_a_credit_leaves_out_what_was_given_back(store: Store) -> None:
+    """Two vouchers on one account, one of them given back, and a bill; lines are listed by the kind of their entry."""
+    with store.write() as tx:
+        for entry, amount in (("redeem/a", 50), ("redeem/b", 20), ("bill/x", -30), ("other/c", 0)):
+            ledger.post(tx, entry, [Line("credit/x/CNY", "CNY", Decimal(amount)),
+                                    Line("given/p", "CNY", Decimal(-amount))], NOW, "test")
+        ledger.reverse(tx, "redeem/b", NOW, "test")
+        assert ledger.taken_of_credits(tx) == {"credit/x/CNY": Decimal(30)}
+        assert [(line.entry, line.account, int(line.amount)) for line in ledger.posted(tx, "redeem", "bill")] == [
+            ("bill/x", "credit/x/CNY", -30), ("bill/x", "given/p", 30), ("redeem/a", "credit/x/CNY", 50),
+            ("redeem/a", "given/p", -50), ("redeem/b", "credit/x/CNY", 20), ("redeem/b", "given/p", -20),
+            ("redeem/b/back", "credit/x/CNY", -20), ("redeem/b/back", "given/p", 20)]
+
+
 def test_an_entry_that_does_not_come_to_nothing_is_refused(store: Store) -> None:
     """Money neither appears nor vanishes."""
     with store.write() as tx, pytest.raises(ValueError, match="do not come to nothing"):

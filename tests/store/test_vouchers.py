@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.voucher import Voucher, VoucherState
-from orchestrator.store import errors, vouchers
+from orchestrator.store import errors, programmes, redemptions, vouchers
 from orchestrator.store.engine import Tx
+from orchestrator.store.programmes import Grant
+from orchestrator.store.redemptions import Redemption
 from tests.store.making import NOW, OFFER, World, seconds
 
 DAY = timedelta(days=1)
@@ -121,6 +124,23 @@ def test_importing_twice_is_once(world: World) -> None:
         again = vouchers.import_(tx, world.sender, OFFER.name, ["A-1", "A-3"], NOW, NOW + DAY)
         left = vouchers.list_(tx, sender=world.sender, state=VoucherState.ISSUED)
     assert (first, again, len(left)) == (2, 1, 2)
+
+
+def test_a_list_says_what_a_voucher_is_of_and_whose_account_it_made(world: World) -> None:
+    """Its programme and worth, the account of its last redemption; of one that was given back, none."""
+    with world.store.write() as tx:
+        vouchers.import_(tx, world.sender, OFFER.name, ["A-1", "A-2", "A-3"], NOW, NOW + DAY)
+        programmes.grant(tx, Grant(digest(world, "A-1"), "p", Decimal("24.5")))
+        for nth, code in enumerate(("A-1", "A-2", "A-2", "A-3")):
+            vouchers.restore(tx, digest(world, code))
+            vouchers.redeem(tx, digest(world, code), NOW)
+            redemptions.remember(tx, Redemption(f"e-{nth}", world.sender, "hash", digest(world, code), f"account-{nth}",
+                                                NOW + nth * timedelta(seconds=1)))
+        vouchers.restore(tx, digest(world, "A-3"))
+        found = {row.voucher.digest: (row.programme, row.worth, row.account) for row in vouchers.list_(
+            tx, sender=world.sender, limit=3)}
+    assert [found[digest(world, code)] for code in ("A-1", "A-2", "A-3")] == [
+        ("p", Decimal("24.5"), "account-0"), (None, None, "account-2"), (None, None, None)]
 
 
 def test_a_validity_that_ends_before_it_begins_is_refused(world: World) -> None:

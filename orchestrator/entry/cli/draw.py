@@ -19,6 +19,7 @@ app = typer.Typer(help="Draws (抽取) of a programme's vouchers.")
 
 Name = Annotated[str, typer.Argument(metavar="DRAW", help="The draw's name.")]
 MOST = 100_000
+WON = ["entrant", "holder", "email", "prize", "code"]
 
 
 @app.command("open", epilog="Example: tenure draw open 2027-w10 --programme nanjing-trial --closes '2027-03-12 18:00' "
@@ -34,6 +35,7 @@ def open_(
     """Open a week's draw. Less than the programme promises for a week is refused."""
     from orchestrator.entry.cli.voucher import owner_of
     from orchestrator.flows import draw as flow
+    from orchestrator.flows.entitlement import named
     from orchestrator.store.draws import DrawRow
 
     prizes = tuple(prize for some in vouchers for prize in _prizes(some))
@@ -41,13 +43,13 @@ def open_(
         raise CommandError(f"{len(prizes)} vouchers are more than {MOST}", USAGE)
     with opened() as ctx:
         with ctx.store.read() as tx:
-            owner = owner_of(tx, sender)
+            owner, scheme = owner_of(tx, sender), named(tx, programme)
         asked = DrawRow(name, programme, owner.id, output.when(closes, ctx.clock()), prizes)
         made = flow.open_(ctx, asked, actor(), why)
+    count, offered = output.count(len(prizes), "voucher"), scheme.show(sum(prizes, Decimal(0)))
     output.answer(json, {"draw": name, "programme": programme, "closes_at": made.closes_at, "vouchers": len(prizes),
                          "offered": str(sum(prizes))},
-                  f"draw {name}: {len(prizes)} vouchers, {sum(prizes):,f} in all, open until "
-                  f"{output.shown(made.closes_at)}")
+                  f"draw {name}: {count}, {offered} in all, open until {output.shown(made.closes_at)}")
 
 
 def _prizes(written: str) -> list[Decimal]:
@@ -140,13 +142,13 @@ def verify(
 
 @app.command(epilog="Example: tenure draw winners 2027-w10 --json > winners.json")
 def winners(name: Name, why: Why = "", json: Json = False) -> None:
-    """Who has won what, with the codes: secrets of their winners. Who looked stands in the journal."""
+    """Who has won what, with the codes, secrets of their winners, and whom to send them to: personal data. Who looked
+    stands in the journal."""
     from orchestrator.flows import draw as flow
 
     with opened() as ctx:
         found = flow.winners(ctx, name, actor(), why)
-    output.rows(json, [{"entrant": one.entrant, "prize": str(one.prize), "code": one.code} for one in found],
-                ["entrant", "prize", "code"], f"draw {name}: nobody has won yet")
+    output.rows(json, [output.plain_fields(one) for one in found], WON, f"draw {name}: nobody has won yet")
 
 
 @app.command("next", epilog="Example: tenure draw next 2027-w10")
@@ -156,8 +158,7 @@ def next_(name: Name, why: Why = "", json: Json = False) -> None:
 
     with opened() as ctx:
         found = flow.pass_on(ctx, name, actor(), why)
-    output.rows(json, [{"entrant": one.entrant, "prize": str(one.prize), "code": one.code} for one in found],
-                ["entrant", "prize", "code"], f"draw {name}: nothing to pass on")
+    output.rows(json, [output.plain_fields(one) for one in found], WON, f"draw {name}: nothing to pass on")
 
 
 @app.command("list", epilog="Example: tenure draw list")

@@ -1,6 +1,8 @@
 """What commands say: one JSON document or readable text on stdout, progress and questions on stderr."""
 
+import csv
 import dataclasses
+import io
 import json as jsonlib
 import sys
 import threading
@@ -148,6 +150,19 @@ def rows(json: bool, items: Sequence[Mapping[str, Any]], columns: Sequence[str],
     else:
         table([[cell(item.get(column)) for column in columns] for item in items],
               [column.replace("_", " ") for column in columns])
+
+
+def sheet(json: bool, written: str, out: Path | None) -> None:
+    """CSV as it is, on stdout or in a file; or the same as a JSON array."""
+    if out is not None:
+        # With a byte order mark: without one, spreadsheets take UTF-8 for something else.
+        out.write_text(written, encoding="utf-8-sig")
+    if json:
+        document(list(csv.DictReader(io.StringIO(written))))
+    elif out is None:
+        say(written.rstrip("\n"))
+    else:
+        note(f"wrote {out}")
 
 
 def table(body: Sequence[Sequence[str]], heads: Sequence[str]) -> None:

@@ -1,12 +1,14 @@
 """`tenure programme`: the programmes there are, and what of their pools is left."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.entry.cli import output
-from orchestrator.entry.cli.opening import opened
-from orchestrator.entry.cli.output import Json
+from orchestrator.entry.cli.opening import actor, opened
+from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why
+from orchestrator.lifecycle import periods, times
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
@@ -29,12 +31,40 @@ def list_(json: Json = False) -> None:
 
 @app.command(epilog="Example: tenure programme show wuxi-cash")
 def show(name: Annotated[str, typer.Argument(metavar="PROGRAMME")], json: Json = False) -> None:
-    """One programme, field by field."""
+    """One programme, field by field, as its file says it; with --json as it is kept."""
+    from orchestrator.entry.cli.programme_shown import fields
     from orchestrator.flows.entitlement import named
 
     with opened() as ctx, ctx.store.read() as tx:
         found = named(tx, name)
-        output.facts(json, output.plain_fields(found) | _row(ctx, tx, found))
+        row = _row(ctx, tx, found)
+    output.facts(json, output.plain_fields(found) | row if json else fields(found) | {
+        "given": f"{row['given']} ({row['period']})", "left": row["left"] or "no limit"})
+
+
+@app.command(epilog="Example: tenure programme export --programme wuxi-cash --year 2027 --out grants.csv")
+def export(programme: Annotated[str | None, typer.Option(help="Of this programme only.")] = None,
+           from_: Annotated[str | None, typer.Option("--from", help="Redeemed from this time on.")] = None,
+           until: Annotated[str | None, typer.Option(help="Redeemed before this time.")] = None,
+           month: Annotated[str | None, typer.Option(help="A civil month: 2027-03.")] = None,
+           year: Annotated[str | None, typer.Option(help="A civil year: 2027.")] = None,
+           out: Annotated[Path | None, typer.Option(help="Write it into this file; else stdout.")] = None,
+           why: Why = "", json: Json = False) -> None:
+    """All that was given, subsidies too, as CSV (UTF-8): a line for each grant, given back or not. No names: credit
+    codes and the senders' ids of holders. That you looked is journalled."""
+    from orchestrator.flows import grants
+
+    if sum([month is not None, year is not None, from_ is not None or until is not None]) > 1:
+        raise CommandError("say one of --month, --year, or --from and --until", USAGE)
+    with opened() as ctx:
+        since, end = (None if one is None else output.when(one, ctx.clock()) for one in (from_, until))
+        where = times.zone(ctx.settings.timezone)
+        if month is not None:
+            since, end = periods.month(month, where)
+        if year is not None:
+            since, end = periods.year(year, where)
+        found = grants.export(ctx, programme, since, end, actor(), why)
+    output.sheet(json, found, out)
 
 
 @app.command(epilog="Example: tenure programme check")
@@ -51,7 +81,6 @@ def check(json: Json = False) -> None:
 
 
 def _row(ctx: "Context", tx: "Tx", programme: "Programme") -> dict[str, Any]:
-    from orchestrator.lifecycle import periods, times
     from orchestrator.store import ledger
 
     period = periods.named(programme.pool.per, ctx.clock(), times.zone(ctx.settings.timezone))

@@ -82,6 +82,7 @@ def _answer(ctx: "Context", accepted: "Accepted", patience: float | None, json: 
         begins = accounts.record(tx, account).account.begins_at
     output.answer(json, {"account": account, "claim_url": accepted.claim_url, "state": state, "begins_at": begins},
                   f"account {account}: {state}" + (f", begins {output.shown(begins)}" if begins else ""),
+                  "comes off the bill of its contract" if accepted.claim_url is None else
                   f"claim link: {accepted.claim_url}")
     if patience is not None and state not in ("ACTIVE", "CONTRACTED"):
         raise CommandError(f"account {account} is {state}, not usable yet: "
@@ -92,8 +93,7 @@ def _checked(data: dict[str, object]) -> "VoucherIn":
     """With the rules of the web door, so that nothing gets in here that is refused there."""
     from pydantic import ValidationError
 
-    from orchestrator.entry.http.payloads import VoucherIn
-    from orchestrator.entry.http.problems import plainly
+    from orchestrator.entry.http.payloads import VoucherIn, plainly
 
     try:
         return VoucherIn.model_validate(data)

@@ -81,7 +81,7 @@ def worker() -> None:
 def _server(ctx: "Context", access_log: bool) -> "uvicorn.Server":
     import uvicorn
 
-    from orchestrator.entry.http import create_app
+    from orchestrator.entry.http.app import create_app
 
     return uvicorn.Server(uvicorn.Config(create_app(ctx), log_config=None, access_log=access_log, lifespan="off",
                                          server_header=False, proxy_headers=False, timeout_graceful_shutdown=10))

@@ -1,6 +1,5 @@
 """`tenure subsidy`: shares of what was actually paid, decided on evidence, and exported with it."""
 
-import csv
 import re
 from pathlib import Path
 from typing import Annotated
@@ -66,12 +65,4 @@ def export(programme: Annotated[str | None, typer.Option(help="Of this programme
 
     with opened() as ctx:
         found = flow.export(ctx, programme)
-    if out is not None:
-        # With a byte order mark: without one, spreadsheets take UTF-8 for something else.
-        out.write_text(found, encoding="utf-8-sig")
-    if json:
-        output.document(list(csv.DictReader(found.splitlines())))
-    elif out is None:
-        output.say(found.rstrip("\n"))
-    else:
-        output.note(f"wrote {out}")
+    output.sheet(json, found, out)

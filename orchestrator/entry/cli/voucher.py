@@ -12,10 +12,13 @@ from orchestrator.entry.cli.opening import actor, opened, sender_named
 from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why, Yes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.flows.context import Context
     from orchestrator.lifecycle.programme import Programme as Programme_
     from orchestrator.store.engine import Tx
     from orchestrator.store.senders import Sender as Sender_
+    from orchestrator.store.vouchers import VoucherRow
 
 app = typer.Typer(help="Vouchers (算力券) whose codes Tenure knows.")
 
@@ -52,7 +55,7 @@ def issue(offer: Offer = None, programme: Programme = None, worth: Worth = None,
                                      "valid_from": put.start, "valid_until": put.end} | put.told, *written)
     if not json:
         output.note(f"{output.count(count, 'voucher')} of {put.sender} for {put.what}, valid {output.shown(put.start)} "
-                    f"until {output.shown(put.end)}; the codes are shown only now")
+                    f"until {output.shown(put.end)}{put.why_then}; the codes are shown only now")
 
 
 @app.command("import", epilog="Example: tenure voucher import --offer starter --until 2027-12-31 codes")
@@ -67,7 +70,7 @@ def import_(codes: Codes, offer: Offer = None, programme: Programme = None, wort
     output.answer(json, {"read": len(read), "new": put.new, "sender": put.sender, "offer": put.offer,
                          "valid_from": put.start, "valid_until": put.end} | put.told,
                   f"{put.new} new vouchers of {len(read)} read, valid {output.shown(put.start)} until "
-                  f"{output.shown(put.end)}")
+                  f"{output.shown(put.end)}{put.why_then}")
 
 
 @dataclass(slots=True)
@@ -86,6 +89,8 @@ class Put:
     each: Decimal = Decimal(0)
     start: datetime | None = None
     end: datetime | None = None
+    bounded: bool = False
+    """The programme is over before the vouchers would be."""
     written: int = 0
     new: int = 0
 
@@ -93,6 +98,11 @@ class Put:
     def told(self) -> dict[str, str | None]:
         """What a programme adds to the answer."""
         return {} if self.programme is None else {"programme": self.programme, "worth": self.worth}
+
+    @property
+    def why_then(self) -> str:
+        """Why they are good for no longer."""
+        return ", when its programme ends" if self.bounded else ""
 
     @property
     def what(self) -> str:
@@ -109,6 +119,8 @@ def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
     with ctx.store.read() as tx:
         programme = _programme(tx, put)
     put.start, put.end = _validity(put, ctx.clock())
+    if programme is not None:
+        put.end, put.bounded = _within(programme, put.start, put.end, ctx.clock())
     with output.progress("writing vouchers", len(codes)) as shown:
         for at in range(0, len(codes), BATCH):
             some = codes[at:at + BATCH]
@@ -118,9 +130,20 @@ def _put(ctx: "Context", put: Put, codes: list[str]) -> None:
                     raise CommandError(f"sender {owner.name} owns its codes itself (--trusts payload)")
                 fresh = _written(tx, owner.id, put, programme, some)
                 journal.write(tx, put.action, owner.id, actor(), put.why, offer=put.offer, count=fresh,
-                              valid_from=put.start, valid_until=put.end)
+                              programme=put.programme, worth=put.worth, valid_from=put.start, valid_until=put.end)
             put.sender, put.written, put.new = owner.name, put.written + len(some), put.new + fresh
             shown.step(len(some))
+
+
+def _within(programme: "Programme_", start: datetime, end: datetime, now: datetime) -> tuple[datetime, bool]:
+    """Until when vouchers of the programme are good: no longer than it lasts. And whether that is why."""
+    over = programme.ends
+    if over is None or end <= over:
+        return end, False
+    if max(start, now) >= over:
+        raise CommandError(f"programme {programme.name} ends at {output.shown(over)}: nobody could redeem these "
+                           "vouchers", USAGE)
+    return over, True
 
 
 def _programme(tx: "Tx", put: Put) -> "Programme_ | None":
@@ -211,7 +234,7 @@ def list_(sender: Annotated[str | None, typer.Option(help="Of this sender only."
           limit: Annotated[int, typer.Option(min=1, max=MOST)] = 1000, json: Json = False) -> None:
     """Vouchers by the first letters of their hash; the codes themselves are nowhere."""
     from orchestrator.lifecycle.voucher import VoucherState
-    from orchestrator.store import senders, vouchers
+    from orchestrator.store import programmes, senders, vouchers
 
     if state is not None and state not in list(VoucherState):
         raise CommandError(f"--state is one of {', '.join(VoucherState)}, not {state!r}", USAGE)
@@ -219,7 +242,15 @@ def list_(sender: Annotated[str | None, typer.Option(help="Of this sender only."
         names = {one.id: one.name for one in senders.list_(tx)}
         owner = sender_named(tx, sender).id if sender else None
         found = vouchers.list_(tx, sender=owner, state=VoucherState(state) if state else None, limit=limit)
+        schemes = {one.name: one for one in programmes.list_(tx)}
+    columns = ["voucher", "sender", "offer", "programme", "worth", "state", "valid_from", "valid_until", "redeemed_at",
+               "account"]
     output.rows(json, [{"voucher": row.voucher.digest[:16], "sender": names[row.sender], "offer": row.voucher.offer,
-                        "state": row.voucher.state, "valid_from": row.voucher.valid_from,
-                        "valid_until": row.voucher.valid_until, "redeemed_at": row.redeemed_at} for row in found],
-                ["voucher", "sender", "offer", "state", "valid_from", "valid_until", "redeemed_at"], "no vouchers")
+                        "programme": row.programme, "worth": _worth(row, schemes), "state": row.voucher.state,
+                        "valid_from": row.voucher.valid_from, "valid_until": row.voucher.valid_until,
+                        "redeemed_at": row.redeemed_at, "account": row.account} for row in found],
+                columns, "no vouchers")
+
+
+def _worth(row: "VoucherRow", schemes: "Mapping[str, Programme_]") -> str | None:
+    return None if row.programme is None or row.worth is None else schemes[row.programme].show(row.worth)

@@ -1,6 +1,4 @@
-"""The web doors: webhooks, claims, the operators' API. `create_app` puts them together."""
+"""The web doors: webhooks, claims, the operators' API. `app.create_app` puts them together.
 
-from orchestrator.entry.http.app import create_app
-from orchestrator.entry.http.desk import Limits
-
-__all__ = ["Limits", "create_app"]
+Nothing is imported here: commands use what a body looks like without the doors.
+"""

@@ -16,8 +16,7 @@ from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed, pa
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
 from orchestrator.entry.http.signing import sign
-from orchestrator.flows.claim import claim_url
-from orchestrator.flows.redeem import redeem
+from orchestrator.flows.redeem import Accepted, answered, redeem
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, redemptions, senders
 from orchestrator.store.engine import Tx
@@ -33,7 +32,8 @@ class RedemptionAccepted(BaseModel):
 
     account: str = Field(examples=["a2b3c4d5e6"])
     address: str = Field(description="where the account can be read, with a token")
-    claim_url: str = Field(description="for the holder; keep it as you would a password until it is claimed")
+    claim_url: str | None = Field(description="for the holder; keep it as you would a password until it is claimed. "
+                                              "null of a cash voucher, which makes no account")
 
 
 class ContractAccepted(BaseModel):
@@ -49,7 +49,7 @@ def routes(desk: Desk) -> APIRouter:
     router = APIRouter(tags=["webhooks"])
 
     @router.post("/v1/redemptions", status_code=202, response_model=RedemptionAccepted, operation_id="redeem",
-                 summary="A voucher was redeemed", responses=refusals(400, 401, 409, 413, 422, 429, 503),
+                 summary="A voucher was redeemed", responses=refusals(400, 401, 404, 409, 413, 422, 429, 503),
                  openapi_extra=accepts(VoucherRedeemed, signed=True))
     async def redemptions_door(request: Request, raw: RawBody) -> Response:
         envelope = await _envelope(desk, request)
@@ -77,8 +77,8 @@ def _unsigned(error: Unsigned) -> Problem:
     return Problem(401, error.code, str(error))
 
 
-def _verified(desk: Desk, envelope: Envelope, raw: bytes, body_hash: str) -> tuple[Sender, str | None]:
-    """Who signed this, and the account of an event that came before: told before the body is looked at, so that a
+def _verified(desk: Desk, envelope: Envelope, raw: bytes, body_hash: str) -> tuple[Sender, Redemption | None]:
+    """Who signed this, and what was accepted of an event that came before: told before the body is looked at, so that a
     repetition is answered the same by every later version of these checks. 401 (journalled), 409, 429."""
     now = desk.ctx.clock()
     try:
@@ -95,7 +95,7 @@ def _verified(desk: Desk, envelope: Envelope, raw: bytes, body_hash: str) -> tup
     if earlier is not None and earlier.body_hash != body_hash:
         raise RuleError("event_reused", f"event {envelope.event!r} came before with another body: a repetition "
                         "is the same bytes, its `timestamp` too")
-    return sender, earlier.account if earlier is not None else None
+    return sender, earlier
 
 
 def _signer(tx: Tx, envelope: Envelope, raw: bytes, now: datetime) -> Sender:
@@ -116,11 +116,15 @@ def _redeem(desk: Desk, envelope: Envelope, raw: bytes) -> dict[str, Any]:
     body_hash = hashlib.sha256(raw).hexdigest()
     sender, known = _verified(desk, envelope, raw, body_hash)
     if known is not None:
-        return _redeemed(desk, known)
+        return _redeemed(desk, answered(desk.ctx, known))
     data = parse(VoucherRedeemed, raw).data
     _only_what_is_theirs(sender, data.model_fields_set)
-    accepted = redeem(desk.ctx, sender, data.told(envelope.event, body_hash))
-    return _redeemed(desk, accepted.account)
+    try:
+        return _redeemed(desk, redeem(desk.ctx, sender, data.told(envelope.event, body_hash)))
+    except RuleError as refused:
+        if refused.code == "not_found" and data.account is not None:
+            _own(desk, sender, data.account)
+        raise
 
 
 def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
@@ -129,8 +133,8 @@ def _only_what_is_theirs(sender: Sender, given: set[str]) -> None:
         raise Problem(400, "bad_body", f"data.{min(theirs)}: is not this sender's to say: the voucher says it")
 
 
-def _redeemed(desk: Desk, account: str) -> dict[str, Any]:
-    return {"account": account, "address": _address(desk, account), "claim_url": claim_url(desk.ctx, account)}
+def _redeemed(desk: Desk, accepted: Accepted) -> dict[str, Any]:
+    return {"account": accepted.account, "address": _address(desk, accepted.account), "claim_url": accepted.claim_url}
 
 
 def _address(desk: Desk, account: str) -> str:

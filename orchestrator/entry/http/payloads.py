@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from orchestrator.entry.http.names import AccountId, Mail, OfferName, PersonName, PlainId, PublicKey, VoucherCode
-from orchestrator.entry.http.problems import from_validation
 from orchestrator.entry.http.strict_json import loads
 from orchestrator.flows.redeem import Redeem
 from orchestrator.lifecycle.contract import OPEN_END
@@ -212,7 +211,15 @@ def parse(model: type[B], raw: bytes) -> B:
 
 def check(model: type[B], value: dict[str, Any]) -> B:
     """The same for what was parsed already."""
+    # Here, since the command line checks what it is given by these models and needs no FastAPI.
+    from orchestrator.entry.http.problems import from_validation
+
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise from_validation(error) from error
+
+
+def plainly(message: str) -> str:
+    """What is wrong, without the validator's own name for it."""
+    return message.removeprefix("Value error, ")

@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
+from orchestrator.entry.http.payloads import plainly
+
 log = logging.getLogger("tenure.http")
 
 MEDIA_TYPE = "application/problem+json"
@@ -59,11 +61,6 @@ def from_validation(error: ValidationError) -> Problem:
              for one in error.errors(include_url=False, include_input=False, include_context=False)][:10]
     first = found[0]
     return Problem(400, "bad_body", f"{first['field']}: {first['problem']}", errors=found)
-
-
-def plainly(message: str) -> str:
-    """What is wrong, without the validator's own name for it."""
-    return message.removeprefix("Value error, ")
 
 
 def _validation(request: Request, error: Exception) -> Response:
