@@ -34,7 +34,7 @@ def extend(ctx: Context, account_id: str, *, to: datetime | None = None, by: tim
         before = claimed.account
         movable(before)
         assert before.ends_at is not None
-        end = _end(ctx, before.ends_at, to, by)
+        end = end_of(ctx, before.ends_at, to, by)
 
         def told(tx: Tx, account: Account) -> None:
             journal.write(tx, "account.extended", account.id, actor, why, before=before.ends_at, ends_at=end,
@@ -92,7 +92,8 @@ def _keep_place(ctx: Context, account: Account, end: datetime) -> bool:
     return commit("extend.place", ctx.store, lambda tx: capacity.extend(tx, account.id, until, ctx.clock()))
 
 
-def _end(ctx: Context, now_ends: datetime, to: datetime | None, by: timedelta | None) -> datetime:
+def end_of(ctx: Context, now_ends: datetime, to: datetime | None, by: timedelta | None) -> datetime:
+    """The end that this would be. RuleError `bad_end`."""
     try:
         end = to if to is not None else now_ends + (by or timedelta())
     except OverflowError as beyond:

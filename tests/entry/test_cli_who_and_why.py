@@ -207,8 +207,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Ready:
         session, _ = sessions.open_(tx, "oidc:u-1", "viewer", now, now + timedelta(hours=1))
     ready = Ready(home, account, fenced, booked, token, session.id, contract, "", home.write("paper.pdf", "signed"))
     ready.codes = home.write("codes", "\n".join(codes(ready)))
-    shutil.copytree(home.folder.parent, home.folder.parent.with_name("kept"))
+    shutil.copytree(home.folder.parent, kept(home.folder.parent))
     return ready
+
+
+def kept(folder: Path) -> Path:
+    """Where its first state stands; each module that prepares has its own."""
+    return folder.with_name(f"{folder.name}-kept")
 
 
 @pytest.fixture
@@ -217,7 +222,7 @@ def ready(prepared: Ready) -> Iterator[Ready]:
     yield prepared
     folder = prepared.home.folder.parent
     shutil.rmtree(folder)
-    shutil.copytree(folder.with_name("kept"), folder)
+    shutil.copytree(kept(folder), folder)
 
 
 def rows(home: Home) -> list[tuple[str, str, str]]:

@@ -75,7 +75,7 @@ def extend(ids: Ids = None, by: Annotated[str | None, typer.Option(help="By so m
         end = output.when(to, ctx.clock()) if to is not None else None
         run(ctx, "extend", Choice(ids, site, sender, state, ending_before),
             How(most, yes, dry_run, json, usable=not (ids or state),
-                plan=lambda _, records: _moved(records, end, span)),
+                plan=lambda ctx, records: _moved(ctx, records, end, span)),
             lambda ctx, id: extend_(ctx, id, to=end, by=span, actor=actor(), why=why))
 
 
@@ -170,12 +170,15 @@ def _left_out(found: "list[AccountRecord]", records: "list[AccountRecord]") -> s
     return ", ".join(f"{output.count(many, 'account')} {words}" for words, many in sorted(why.items()))
 
 
-def _moved(records: "list[AccountRecord]", to: "datetime | None", by: timedelta | None) -> "Mapping[str, Planned]":
+def _moved(ctx: "Context", records: "list[AccountRecord]", to: "datetime | None",
+           by: timedelta | None) -> "Mapping[str, Planned]":
     """The end that each has and the one that it would have."""
+    from orchestrator.flows.extend import end_of
+
     found = {}
     for record in records:
         before = record.account.ends_at
-        after = to if to is not None or before is None or by is None else before + by
+        after = to if before is None else end_of(ctx, before, to, by)
         words = f"ends {output.shown(before)} -> {output.shown(after)}"
         found[record.id] = Planned({"ends_at": before, "new_ends_at": after}, words)
     return found
