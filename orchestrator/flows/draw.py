@@ -168,9 +168,12 @@ def _pass_on(ctx: Context, tx: Tx, name: str, actor: str, why: str) -> list[Won]
         raise RuleError("claims_open", f"draw {name}: winners may redeem until {draw.claim_by.isoformat()}")
     programme, known = entitlement.named(tx, draw.programme), draws.entries(tx, name)
     waiting = _waiting(draw.published, known)
+    unclaimed = _unclaimed(tx, known)[:len(waiting)]
+    if draw.state == "over" and not unclaimed:
+        return []
     refs = {entry.entrant: entry.holder for entry in known}
     passed, claim_by = list[Won](), now + programme.valid_for
-    for entry in _unclaimed(tx, known)[:len(waiting)]:
+    for entry in unclaimed:
         assert entry.voucher is not None
         assert entry.prize is not None
         vouchers.void(tx, entry.voucher)

@@ -200,6 +200,15 @@ def test_many_workers_pass_on_once(town: Town) -> None:
     assert len(draw.winners(town.ctx, "w10", "test")) == 2
 
 
+def test_that_nothing_is_left_to_pass_on_is_said_once(town: Town) -> None:
+    """Also by eight at the same instant."""
+    drawn(town, 96, 48, entrants=2)
+    town.advance(7 * DAY)
+    with ThreadPoolExecutor(8) as pool:
+        passed = list(pool.map(lambda nth: draw.pass_on(town.worker(f"w{nth}"), "w10", "test"), range(8)))
+    assert (passed, rows(town)) == ([[]] * 8, [("draw.passed_on", "test", 0)])
+
+
 def test_a_draw_whose_vouchers_were_all_redeemed_is_over(town: Town) -> None:
     """And stays as it was drawn: the same value is the same answer."""
     first = drawn(town, 96, entrants=2)
