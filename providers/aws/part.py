@@ -33,7 +33,7 @@ class AwsPart(ABC):
     def ensure(self, spec: Spec) -> Seen:
         lease = self._leases.live(checked_account(spec.account))
         each(lambda: self.make(spec, lease), lambda: self._look_again(lease))
-        return Seen(self.name, self._read_back(spec))
+        return Seen(self.name, self.read_back(spec))
 
     def _look_again(self, lease: Lease) -> None:
         """A fence or another end may have come while we made something for the lease as it was."""
@@ -45,8 +45,9 @@ class AwsPart(ABC):
             raise Refused(f"account {lease.account}: was cleaned away while its {self.name} was made")
         self._enforce(lease.account)
 
-    def _read_back(self, spec: Spec) -> Mapping[str, Fact]:
-        """As AWS shows it once it is what was asked for: AWS shows what is new some seconds late."""
+    def read_back(self, spec: Spec) -> Mapping[str, Fact]:
+        """As AWS shows it once it is what was asked for: AWS shows what is new some seconds late. TryLater when it shows
+        nothing of it, NeedsHuman when it goes on showing something else than the spec says."""
         def right() -> Mapping[str, Fact] | None:
             found = self.look(spec.account)
             return found if found is not None and not self._differing(spec, found) else None
@@ -57,11 +58,10 @@ class AwsPart(ABC):
             found = self.look(spec.account)
             if found is None:
                 raise
-            self.compare(spec, found)
+            self._compare(spec, found)
             return found
 
-    def compare(self, spec: Spec, found: Mapping[str, Fact]) -> None:
-        """NeedsHuman when AWS shows something else than the spec says."""
+    def _compare(self, spec: Spec, found: Mapping[str, Fact]) -> None:
         for fact in self._differing(spec, found):
             raise NeedsHuman(
                 f"account {spec.account}: {fact} of its {self.name} reads back as {found.get(fact)!r} where "

@@ -36,6 +36,7 @@ from providers.protocol import (
     Refused,
     SiteError,
     Spec,
+    TryLater,
     Usage,
     checked_account,
     checked_generation,
@@ -111,15 +112,21 @@ class AwsSite:
         if duration <= timedelta(0):
             raise Refused(f"account {spec.account}: a lease of {duration} cannot be opened")
         lease.not_lower(self._leases.live(spec.account), spec.account, generation)
-        there = {part: found for part in PARTS if (found := self._own[part].look(spec.account)) is not None}
-        if missing := [part for part in PARTS if part not in there]:
-            raise Refused(f"account {spec.account}: cannot open without {', '.join(missing)}")
-        for part, found in there.items():
-            self._own[part].compare(spec, found)
+        for part in PARTS:
+            self._there(part, spec)
         answer = self._leases.change(spec.account, lambda known, now: lease.opened(
             known, spec.account, duration.total_seconds(), generation, now))
         self._enforce(spec.account)
         return answer
+
+    def _there(self, part: PartName, spec: Spec) -> None:
+        """Read back, as when it was made. What is not shown by the end of that is not there: Refused."""
+        try:
+            self._own[part].read_back(spec)
+        except TryLater as late:
+            if self._own[part].look(spec.account) is None:
+                raise Refused(f"account {spec.account}: cannot open without {part}") from late
+            raise
 
     def issue(self, spec: Spec, holder_key: str, end: datetime) -> Credential:
         known, now = self._leases.get(spec.account), self.now()

@@ -269,6 +269,20 @@ def test_what_is_not_as_it_was_made_is_not_opened(server: Moto, other: AwsSite, 
     other.open(quiet, HOUR, 2)
 
 
+def test_what_aws_shows_late_is_waited_for_when_logins_open(server: Moto, site: AwsSite, other: AwsSite,
+                                                            between: Between, account: Spec) -> None:
+    """The size as it was before a change, and no policy: neither is a fault, nor the end of the account."""
+    complete(other, account)
+    batch = server.client("batch")
+    before = batch.describe_compute_environments(computeEnvironments=[f"tn-{account.account}"])
+    larger = replace(account, cpu_milli=3500, memory=8 << 30)
+    other.parts["containers"].ensure(larger)
+    between.before = each_of(times(2, "DescribeComputeEnvironments", lambda: before),
+                             times(2, "GetRolePolicy", refuses("GetRolePolicy", "NoSuchEntity")))
+    site.open(larger, HOUR, 2)
+    assert states(server, account) == ("ENABLED", "ENABLED", False)
+
+
 def test_of_two_workers_at_the_last_place_one_has_it(server: Moto, site: AwsSite, other: AwsSite, between: Between,
                                                      account: Spec) -> None:
     """Both found it free. The one that wrote later counts again, and leaves nothing."""
