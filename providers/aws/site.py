@@ -88,23 +88,27 @@ class AwsSite:
             lease.not_lower(known, spec.account, generation)
             fargate.fits(spec)
             self._room(spec.account)
-        answer = self._leases.change(spec.account, lambda known, now: lease.arm(
+        before, answer = self._leases.change(spec.account, lambda known, now: _armed(
             known, spec.account, end.timestamp(), generation, now))
-        if known is None or known.gone or known.starts_at is None:
-            self._room_still(spec.account, generation)
+        if before is None or before.gone or before.starts_at is None:
+            self._room_still(spec.account, generation, before)
         self._enforce(spec.account)
         return answer
 
     def _room(self, account: str) -> None:
         self._containers.room(account, {one.account for one in self._leases.all()} - {account})
 
-    def _room_still(self, account: str, generation: int) -> None:
+    def _room_still(self, account: str, generation: int, before: lease.Lease | None) -> None:
         """Two workers may both have found the last place: each counts again once its own row is written, so that never
-        more than there are places remain, and whoever has none leaves nothing but a row that says so."""
+        more than there are places remain, and whoever has none leaves nothing but a row that says so. One that had a
+        row `before` may have parts as well, and keeps both, with their end."""
         try:
             self._room(account)
         except NeedsHuman:
-            self._leases.change(account, lambda known, now: _gone(known, account, generation))
+            if before is None or before.gone:
+                self._leases.change(account, lambda known, now: _gone(known, account, generation))
+            else:
+                self._enforce(account)
             raise
 
     def open(self, spec: Spec, duration: timedelta, generation: int) -> Opened:
@@ -237,6 +241,13 @@ class AwsSite:
 
     def close(self) -> None:
         self._aws.close()
+
+
+def _armed(known: lease.Lease | None, account: str, end: float, generation: int,
+           now: float) -> tuple[lease.Lease, tuple[lease.Lease | None, Armed | AlreadyFenced]]:
+    """The row as it becomes, as it was, and the answer."""
+    row, answer = lease.arm(known, account, end, generation, now)
+    return row, (known, answer)
 
 
 def _gone(known: lease.Lease | None, account: str, generation: int) -> tuple[lease.Lease, None]:

@@ -283,6 +283,21 @@ def test_what_aws_shows_late_is_waited_for_when_logins_open(server: Moto, site: 
     assert states(server, account) == ("ENABLED", "ENABLED", False)
 
 
+def test_an_account_that_finds_no_room_later_keeps_its_row(server: Moto, site: AwsSite, other: AwsSite,
+                                                           between: Between, account: Spec) -> None:
+    """The region is filled by others between two tries: what is there already keeps its end, and goes on from it."""
+    site.arm(account, site.now() + HOUR, 1)
+    site.parts["account"].ensure(account)
+    full = [{"computeEnvironmentName": f"other-{number}", "status": "VALID", "tags": {}} for number in range(MOST)]
+    between.before = times(1000, "DescribeComputeEnvironments", lambda: {"computeEnvironments": full})
+    end = site.now() + 2 * HOUR
+    with pytest.raises(NeedsHuman, match=f"{MOST} compute environments"):
+        site.arm(account, end, 2)
+    between.before = nothing
+    site.parts["storage"].ensure(account)
+    assert ends(server, account) == {policies.instant(end.timestamp())}
+
+
 def test_of_two_workers_at_the_last_place_one_has_it(server: Moto, site: AwsSite, other: AwsSite, between: Between,
                                                      account: Spec) -> None:
     """Both found it free. The one that wrote later counts again, and leaves nothing."""
