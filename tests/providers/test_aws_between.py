@@ -17,7 +17,7 @@ from providers.aws.site import AwsSite
 from providers.protocol import PARTS, NeedsHuman, PartName, Refused, Spec, TryLater, only
 from tests.lab.moto import Moto, moto
 from tests.providers.aws_between import Between, each_of, nothing, once, refuses, times
-from tests.providers.specs import spec
+from tests.providers.specs import new_id, spec
 
 HOUR = timedelta(hours=1)
 NAME = "between"
@@ -296,6 +296,27 @@ def test_an_account_that_finds_no_room_later_keeps_its_row(server: Moto, site: A
     between.before = nothing
     site.parts["storage"].ensure(account)
     assert ends(server, account) == {policies.instant(end.timestamp())}
+
+
+def test_a_batch_is_cleaned_while_batch_is_busy_with_each_of_it(server: Moto, other: AwsSite, account: Spec) -> None:
+    """None waits until another's queue is gone: Batch lets the first go only once the last is asked for, too."""
+    accounts = [account, *(replace(account, account=new_id()) for _ in range(2))]
+    for one in accounts:
+        complete(other, one)
+    asked: set[str] = set()
+
+    def busy(operation: str, said: dict[str, Any]) -> None:
+        if operation == "DeleteJobQueue":
+            asked.add(str(said["body"]))
+            if len(asked) < len(accounts):
+                refuses(operation, "ClientException", "Cannot delete, resource is being modified")()
+
+    between = Between()
+    between.before = busy
+    with closing(between.site(server, NAME, patience=20)) as site:
+        assert [row.error for row in site.fence([(one.account, 2) for one in accounts], "end")] == [None] * 3
+        assert [row.error for row in site.clean([(one.account, 3) for one in accounts])] == [None] * 3
+    assert [left for one in accounts for left in other.leftovers(one.account)] == []
 
 
 def test_of_two_workers_at_the_last_place_one_has_it(server: Moto, site: AwsSite, other: AwsSite, between: Between,
