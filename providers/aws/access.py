@@ -25,6 +25,8 @@ class Access(AwsPart):
 
     name: PartName = "access"
     identity: frozenset[str] = frozenset({"login"})
+    remedy = ("set session_hours: 1 or give Tenure an IAM user; run it as the principal that the roles trust, or arm"
+              " their accounts again (`tenure account extend`)")
 
     def look(self, account: str) -> Mapping[str, Fact] | None:
         if self._role(account) is None:
@@ -68,7 +70,7 @@ class Access(AwsPart):
         """Everything of access hangs on the account's role."""
         return set()
 
-    def sessions(self) -> tuple[bool, str]:
+    def fit(self) -> tuple[bool, str]:
         """Whether AWS would give out sessions as they are set up, and what was seen."""
         caller, hours = self._aws.caller, self._aws.settings.session_hours
         if ":role/" in caller and hours > 1:

@@ -129,6 +129,12 @@ class Containers(AwsPart):
         found = self._aws.all("batch", "describe_job_queues", "jobQueues")
         return [one for one in found if _there(one)]
 
+    def fit(self) -> tuple[bool, str]:
+        _, there = super().fit()
+        environments, queues = len(self.environments()), len(self.queues())
+        return max(environments, queues) < MOST, (f"{there}; {environments} of {MOST} compute environments, "
+                                                  f"{queues} of {MOST} queues in the region")
+
     def room(self, account: str, armed: set[str]) -> None:
         """NeedsHuman, before anything is created, when AWS would not give the account its place. `armed` are the others
         that have a lease, and may still be without their environment."""

@@ -6,18 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from providers.aws.access import Access
-from providers.aws.containers import MOST, Containers
 from providers.aws.edge import Aws
 from providers.aws.ground import Ground, Piece
-from providers.aws.network import Network
 from providers.aws.part import AwsPart
-from providers.protocol import ACCOUNT_ID, PARTS, Finding, Leftover, NeedsHuman, PartName, SiteError
+from providers.protocol import PARTS, Finding, Leftover, NeedsHuman, PartName, SiteError
 
 MOST_SKEW = 2.0
-REMEDIES: Mapping[PartName, str] = {
-    "access": "set session_hours: 1 or give Tenure an IAM user; run it as the principal that the roles trust, or arm"
-              " their accounts again (`tenure account extend`)"}
 
 
 def listings(account: str, of: Iterable[tuple[str, Callable[[str], list[Leftover]]]]) -> list[Leftover]:
@@ -33,12 +27,6 @@ def listings(account: str, of: Iterable[tuple[str, Callable[[str], list[Leftover
         return [item for some in pool.map(one, of) for item in some]
 
 
-def account_ids(traces: Iterable[str]) -> list[str]:
-    """The account ids in names (`tn-<id>-…`) and tags."""
-    words = {trace.removeprefix("tn-").split("-")[0] for trace in traces}
-    return sorted(word for word in words if ACCOUNT_ID.fullmatch(word))
-
-
 def findings(aws: Aws, ground: Ground, parts: Mapping[PartName, AwsPart]) -> list[Finding]:
     """Who we are, the clock, what `prepare` makes, then each of the five parts: green, or what is missing."""
     site = aws.settings.site
@@ -51,29 +39,13 @@ def findings(aws: Aws, ground: Ground, parts: Mapping[PartName, AwsPart]) -> lis
     for piece in ground.pieces:
         found.append(_asked(piece.what, partial(_there, piece), f"tenure site prepare {site}"))
     for name in PARTS:
-        seen = _asked(name, partial(_part, parts[name]), REMEDIES.get(name, "raise the limit, or drain this site"))
-        found.append(replace(seen, part=name))
+        found.append(replace(_asked(name, parts[name].fit, parts[name].remedy), part=name))
     return found
 
 
 def _there(piece: Piece) -> tuple[bool, str]:
     there = piece.there()
     return there, "there" if there else "missing"
-
-
-def _part(part: AwsPart) -> tuple[bool, str]:
-    """Its listings work, and another account would find room."""
-    there = len(account_ids(part.everyone()))
-    if isinstance(part, Containers):
-        environments, queues = len(part.environments()), len(part.queues())
-        seen = f"{environments} of {MOST} compute environments, {queues} of {MOST} queues"
-        return max(environments, queues) < MOST, seen
-    if isinstance(part, Access):
-        return part.sessions()
-    if isinstance(part, Network):
-        free = len(part.free(part.vpc()))
-        return free > 0, f"{free} slices free"
-    return True, f"{there} there"
 
 
 def _asked(subject: str, ask: Callable[[], tuple[bool, str]], remedy: str) -> Finding:

@@ -1,9 +1,9 @@
 """What everything of an account is called at AWS: all of it from the account's id and the site's name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from providers.aws.edge import Aws
-from providers.protocol import checked_account
+from providers.protocol import ACCOUNT_ID, checked_account
 
 ACCOUNT_TAG = "tenure-account"
 SITE_TAG = "tenure-site"
@@ -71,6 +71,12 @@ class Names:
     def sdk(self, by: str, action: str) -> str:
         """A call of any AWS API as a target of EventBridge Scheduler or a step of Step Functions."""
         return f"arn:{self._aws.partition}:{by}:::aws-sdk:{action}"
+
+
+def account_ids(traces: Iterable[str]) -> list[str]:
+    """The account ids in names (`tn-<id>-…`) and tags."""
+    words = {trace.removeprefix("tn-").split("-")[0] for trace in traces}
+    return sorted(word for word in words if ACCOUNT_ID.fullmatch(word))
 
 
 def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:

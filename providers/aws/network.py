@@ -67,6 +67,10 @@ class Network(AwsPart):
                  *self._aws.all("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)]
         return {read(one.get("Tags")).get(ACCOUNT_TAG, "") for one in found}
 
+    def fit(self) -> tuple[bool, str]:
+        (_, there), free = super().fit(), len(self.free(self.vpc()))
+        return free > 0, f"{there}, {free} slices free"
+
     def vpc(self) -> dict[str, Any]:
         """The site's VPC; NeedsHuman when `prepare` has not made it."""
         found = self._aws.all("ec2", "describe_vpcs", "Vpcs", Filters=[

@@ -9,7 +9,7 @@ from providers.aws.edge import Aws, each
 from providers.aws.errors import Gone
 from providers.aws.lease import Lease
 from providers.aws.leases import Leases
-from providers.aws.names import Names
+from providers.aws.names import Names, account_ids
 from providers.protocol import Fact, Leftover, NeedsHuman, PartName, Refused, Seen, Spec, TryLater, checked_account
 
 
@@ -18,6 +18,8 @@ class AwsPart(ABC):
 
     name: PartName
     identity: frozenset[str]
+    remedy = "raise the limit, or drain this site"
+    """What to do when it is not fit."""
 
     def __init__(self, aws: Aws, names: Names, leases: Leases, enforce: Callable[[str], None]) -> None:
         """`enforce` makes an account be as its lease says now."""
@@ -46,8 +48,8 @@ class AwsPart(ABC):
         self._enforce(lease.account)
 
     def read_back(self, spec: Spec) -> Mapping[str, Fact]:
-        """As AWS shows it once it is what was asked for: AWS shows what is new some seconds late. TryLater when it shows
-        nothing of it, NeedsHuman when it goes on showing something else than the spec says."""
+        """As AWS shows it once it is what was asked for: AWS shows what is new some seconds late. TryLater when it
+        shows nothing of it, NeedsHuman when it goes on showing something else than the spec says."""
         def right() -> Mapping[str, Fact] | None:
             found = self.look(spec.account)
             return found if found is not None and not self._differing(spec, found) else None
@@ -75,6 +77,10 @@ class AwsPart(ABC):
     def remove(self, spec: Spec) -> None:
         self._leases.not_in_use(checked_account(spec.account))
         self.take(spec.account)
+
+    def fit(self) -> tuple[bool, str]:
+        """Whether its listings work and another account would find room, and what was seen."""
+        return True, f"{len(account_ids(self.everyone()))} there"
 
     def _role(self, account: str) -> dict[str, Any] | None:
         """The account's role when it is ours: names of roles are the whole AWS account's, and the path says whose."""

@@ -14,7 +14,7 @@ from providers.aws.edge import Aws
 from providers.aws.ends import Ends
 from providers.aws.ground import Ground
 from providers.aws.leases import Leases
-from providers.aws.names import Names
+from providers.aws.names import Names, account_ids
 from providers.aws.network import Network
 from providers.aws.part import AwsPart
 from providers.aws.storage import GIB, Storage
@@ -206,7 +206,7 @@ class AwsSite:
         traces = {one.account for one in self._leases.all()} | self._ends.everyone()
         for part in self._own.values():
             traces |= part.everyone()
-        return looks.account_ids(traces)
+        return account_ids(traces)
 
     def usage(self, account: str, since: datetime) -> list[Usage]:
         known = self._leases.get(checked_account(account))
