@@ -1,7 +1,8 @@
 """What happens between two calls to AWS: others act, AWS refuses, or an answer is lost. Put into the SDK's own events,
 so that everything of ours runs as ever."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,11 @@ from tests.lab.moto import KEYS, Moto
 Act = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 """Gets the operation and what it is asked with (before) or has answered (after). Before a call, what it returns is the
 answer, and AWS is not asked."""
+LOOKS = ("Describe", "Get", "List", "Scan", "Query", "BatchGet", "Assume")
+
+
+class Died(Exception):
+    """Whoever called AWS is no more."""
 
 
 class Between:
@@ -32,6 +38,15 @@ class Between:
         events.register("before-call", self._before)
         events.register("after-call", self._after)
         return AwsSite(aws)
+
+    @contextmanager
+    def calls(self, act: Act) -> Iterator[None]:
+        """Act before each call, meanwhile."""
+        self.before = act
+        try:
+            yield
+        finally:
+            self.before = nothing
 
     def _before(self, model: Any, params: Any, **_: Any) -> Any:
         self.made.append(model.name)
@@ -60,6 +75,25 @@ def times(count: int, name: str, act: Callable[[], Any]) -> Act:
             return None
         left[0] -= 1
         return act()
+
+    return at
+
+
+def always(name: str, act: Callable[[], Any]) -> Act:
+    """Act at every call of this operation."""
+    return lambda operation, said: act() if operation == name else None
+
+
+def dies(fatal: int) -> Act:
+    """Whoever calls dies before their write number `fatal`, from 1 up."""
+    left = [fatal]
+
+    def at(operation: str, said: dict[str, Any]) -> None:
+        if operation.startswith(LOOKS):
+            return
+        left[0] -= 1
+        if left[0] <= 0:
+            raise Died
 
     return at
 

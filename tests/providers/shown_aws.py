@@ -1,48 +1,29 @@
-"""The AWS site at its emulator, shown: by its API past our own code, and by an API that answers errors."""
+"""The AWS site at its emulator, shown: by its API past our own code, and by what happens between two calls."""
 
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
+from providers.aws import policies
 from providers.aws.names import ACCOUNT_TAG
 from providers.aws.site import AwsSite
-from providers.protocol import PartName, Spec
+from providers.protocol import PartName, Spec, only
 from tests.lab.moto import Moto
+from tests.providers import every
+from tests.providers.aws_between import Between, Died, always, dies, refuses
 from tests.providers.aws_evaluator import Request, allowed
 from tests.providers.keys import make_key
 from tests.providers.shown import GetsIn, Shown
+from tests.providers.specs import spec
 
 AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
-LOOKS = ("Describe", "Get", "List", "Scan", "Query", "BatchGet", "Assume")
-
-
-class Died(Exception):
-    """Whoever called AWS is no more."""
-
-
-class Api:
-    """What stands between a site and the emulator: it may let nobody write after the n-th time, or fail at one call."""
-
-    def __init__(self, site: AwsSite) -> None:
-        self.writes_left: int | None = None
-        self.failing = ""
-        site._aws._boto().events.register("before-call", self.before)
-
-    def before(self, model: Any, **_: object) -> object:
-        """Raises, or gives the answer instead of AWS."""
-        if model.name == self.failing:
-            error = {"Error": {"Code": "InternalError", "Message": "out of order"}, "ResponseMetadata": {}}
-            return SimpleNamespace(status_code=503), error
-        if self.writes_left is not None and not model.name.startswith(LOOKS):
-            if self.writes_left == 0:
-                raise Died
-            self.writes_left -= 1
-        return None
+IMAGE = "public.ecr.aws/docker/library/busybox:1"
+REGION = "eu-central-1"
+"""Where a site is when nothing else is said, as `Moto` has it."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +32,15 @@ class ShownAws(Shown):
 
     site: AwsSite
     server: Moto = field(kw_only=True)
-    api: Api = field(kw_only=True)
+    between: Between = field(kw_only=True)
 
     def ends(self, account: Spec) -> dict[str, datetime]:
         scheduler, name = self.server.client("scheduler"), f"tn-{account.account}"
         found = {one["Name"]: scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])["ScheduleExpression"]
                  for one in scheduler.list_schedules(NamePrefix=f"{name}-")["Schedules"]}
-        role = self.role(account)
-        texts = found | {"boundary": json.dumps(self.boundary(account)),
-                         "trust": json.dumps(role["AssumeRolePolicyDocument"]), "tags": json.dumps(role["Tags"])}
+        holder = role(self.server, account)
+        texts = found | {"boundary": json.dumps(boundary(self.server, account)),
+                         "trust": json.dumps(holder["AssumeRolePolicyDocument"]), "tags": json.dumps(holder["Tags"])}
         ends = {f"{where} {at}": datetime.fromisoformat(f"{at}Z") for where, text in texts.items()
                 for at in AT.findall(text)}
         assert {where.split()[0] for where in ends} == texts.keys()
@@ -78,7 +59,7 @@ class ShownAws(Shown):
             (queue,) = self.server.client("batch").describe_job_queues(jobQueues=[name])["jobQueues"]
             now, whose = self.site.now().isoformat(), {f"aws:PrincipalTag/{ACCOUNT_TAG}": account.account}
             submit = Request("batch:SubmitJob", queue["jobQueueArn"], {"aws:CurrentTime": now, **whose})
-            return queue["state"] == "ENABLED" and allowed(submit, own, self.boundary(account))
+            return queue["state"] == "ENABLED" and allowed(submit, own, boundary(self.server, account))
 
         return gets_in
 
@@ -113,38 +94,53 @@ class ShownAws(Shown):
     @contextmanager
     def unlisted(self) -> Iterator[None]:
         """AWS does not list volumes."""
-        self.api.failing = "DescribeVolumes"
-        try:
+        with self.between.calls(always("DescribeVolumes", refuses("DescribeVolumes", "InternalError"))):
             yield
-        finally:
-            self.api.failing = ""
 
     def dies(self, account: Spec, part: PartName, fatal: int) -> bool:
-        self.api.writes_left = fatal - 1
-        try:
-            self.site.parts[part].ensure(account)
-        except Died:
-            return True
-        finally:
-            self.api.writes_left = None
+        with self.between.calls(dies(fatal)):
+            try:
+                self.site.parts[part].ensure(account)
+            except Died:
+                return True
         return False
-
-    def role(self, account: Spec) -> dict[str, Any]:
-        found: dict[str, Any] = self.server.client("iam").get_role(RoleName=f"tn-{account.account}")["Role"]
-        return found
-
-    def boundary(self, account: Spec) -> dict[str, Any]:
-        """The version in force."""
-        iam = self.server.client("iam")
-        arn = self.role(account)["PermissionsBoundary"]["PermissionsBoundaryArn"]
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        found: dict[str, Any] = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-        return found
 
     def row(self, account: Spec) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.server.client("dynamodb").get_item(
             TableName=f"tenure-{self.site.name}", Key={"account": {"S": account.account}}).get("Item")
         return found
+
+
+@contextmanager
+def account_at(site: AwsSite) -> Iterator[Spec]:
+    """What Fargate can hold; gone from the site afterwards, whatever was made of it."""
+    made = replace(spec(), images=(IMAGE,))
+    yield made
+    every.fence(site, made, every.GONE)
+    only(site.clean([(made.account, every.GONE)]))
+    assert site.leftovers(made.account) == []
+
+
+def role(server: Moto, account: Spec, region: str = REGION) -> dict[str, Any]:
+    found: dict[str, Any] = server.client("iam", region).get_role(RoleName=f"tn-{account.account}")["Role"]
+    return found
+
+
+def boundary(server: Moto, account: Spec, region: str = REGION) -> dict[str, Any]:
+    """The version in force."""
+    iam, arn = server.client("iam", region), role(server, account, region)["PermissionsBoundary"]
+    policy = iam.get_policy(PolicyArn=arn["PermissionsBoundaryArn"])["Policy"]
+    found: dict[str, Any] = iam.get_policy_version(
+        PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]["Document"]
+    return found
+
+
+def states(server: Moto, account: Spec, region: str = REGION) -> tuple[str, str, bool]:
+    """Queue, environment, and whether everything is denied."""
+    batch, iam, name = server.client("batch", region), server.client("iam", region), f"tn-{account.account}"
+    queue = batch.describe_job_queues(jobQueues=[name])["jobQueues"][0]["state"]
+    environment = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"][0]["state"]
+    return queue, environment, policies.FENCE in iam.list_role_policies(RoleName=name)["PolicyNames"]
 
 
 def _tagged(things: list[dict[str, Any]], key: str) -> list[str]:

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from providers.aws.site import connect as connect_aws
 from providers.memory.site import connect as connect_memory
 from providers.memory.world import forget
 from providers.registry import connect
 from tests.lab.host import IMAGE
 from tests.lab.lab import Lab
-from tests.lab.moto import KEYS, moto
+from tests.lab.moto import moto
 from tests.lab.place import Place
 from tests.lab.program import MODEL, described
 from tests.lab.slurm import SlurmLab
+from tests.providers import shown_aws
+from tests.providers.aws_between import Between
 from tests.providers.keys import make_key
 from tests.providers.shown import Shown
-from tests.providers.shown_aws import Api, ShownAws
 from tests.providers.shown_hosts import ShownCluster, ShownHost
 from tests.providers.shown_memory import ShownMemory
 
@@ -70,10 +70,10 @@ def lab_access(place: Place) -> tuple[dict[str, object], dict[str, str]]:
 @contextmanager
 def aws() -> Iterator[Shown]:
     """A prepared site at AWS's emulator."""
-    with moto() as server, closing(connect_aws("every", server.settings(), KEYS)) as site:
-        api = Api(site)
+    between = Between()
+    with moto() as server, closing(between.site(server, "every")) as site:
         site.prepare(dry_run=False)
-        yield ShownAws("aws", site, ("public.ecr.aws/docker/library/busybox:1",), server=server, api=api)
+        yield shown_aws.ShownAws("aws", site, (shown_aws.IMAGE,), server=server, between=between)
 
 
 KINDS = {"memory": memory, "linux": linux, "slurm": slurm, "aws": aws}

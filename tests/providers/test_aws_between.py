@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +15,11 @@ from providers.aws.containers import MOST
 from providers.aws.site import AwsSite
 from providers.protocol import PARTS, NeedsHuman, PartName, Refused, Spec, TryLater, only
 from tests.lab.moto import Moto, moto
-from tests.providers.aws_between import Between, each_of, nothing, once, refuses, times
+from tests.providers.aws_between import Between, always, each_of, nothing, once, refuses, times
+from tests.providers.every import HOUR, complete, fence
+from tests.providers.shown_aws import account_at, boundary, role, states
 from tests.providers.specs import new_id, spec
 
-HOUR = timedelta(hours=1)
 NAME = "between"
 BUSY = "Cannot update, resource is being modified"
 
@@ -51,42 +51,16 @@ def site(server: Moto, other: AwsSite, between: Between) -> Iterator[AwsSite]:
 
 @pytest.fixture
 def account(other: AwsSite) -> Iterator[Spec]:
-    made = replace(spec(), images=("public.ecr.aws/docker/library/busybox:1",))
-    yield made
-    other.fence([(made.account, 1 << 40)], "operator")
-    only(other.clean([(made.account, 1 << 40)]))
-    assert other.leftovers(made.account) == []
-
-
-def complete(site: AwsSite, account: Spec) -> None:
-    site.arm(account, site.now() + HOUR, 1)
-    for part in PARTS:
-        site.parts[part].ensure(account)
-
-
-def states(server: Moto, account: Spec) -> tuple[str, str, bool]:
-    """Queue, environment, and whether everything is denied."""
-    batch, iam, name = server.client("batch"), server.client("iam"), f"tn-{account.account}"
-    queue = batch.describe_job_queues(jobQueues=[name])["jobQueues"][0]["state"]
-    environment = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"][0]["state"]
-    return queue, environment, policies.FENCE in iam.list_role_policies(RoleName=name)["PolicyNames"]
+    with account_at(other) as made:
+        yield made
 
 
 def ends(server: Moto, account: Spec) -> set[str]:
     """Every end that the account's boundary and trust have."""
-    iam, name = server.client("iam"), f"tn-{account.account}"
-    role = iam.get_role(RoleName=name)["Role"]
-    arn = role["PermissionsBoundary"]["PermissionsBoundaryArn"]
-    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-    boundary = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-    documents = boundary["Statement"] + role["AssumeRolePolicyDocument"]["Statement"]
+    documents = (boundary(server, account)["Statement"]
+                 + role(server, account)["AssumeRolePolicyDocument"]["Statement"])
     return {at["aws:CurrentTime"] for one in documents for kind, at in one.get("Condition", {}).items()
             if kind.startswith("Date")}
-
-
-def only_fenced(site: AwsSite, account: Spec, generation: int = 5) -> None:
-    (row,) = site.fence([(account.account, generation)], "operator")
-    assert row.error is None
 
 
 def test_a_fence_while_a_part_is_made_stays(server: Moto, site: AwsSite, other: AwsSite, between: Between,
@@ -95,7 +69,7 @@ def test_a_fence_while_a_part_is_made_stays(server: Moto, site: AwsSite, other: 
     complete(other, account)
     other.open(account, HOUR, 2)
     server.client("batch").delete_job_queue(jobQueue=f"tn-{account.account}")
-    between.before = once("CreateJobQueue", lambda: only_fenced(other, account))
+    between.before = once("CreateJobQueue", lambda: fence(other, account, 5))
     site.parts["containers"].ensure(account)
     assert states(server, account) == ("DISABLED", "DISABLED", True)
 
@@ -121,7 +95,7 @@ def test_what_is_made_while_it_is_cleaned_away_goes_too(site: AwsSite, other: Aw
     site.arm(account, site.now() + HOUR, 1)
 
     def cleaned() -> None:
-        only_fenced(other, account, 2)
+        fence(other, account, 2)
         only(other.clean([(account.account, 3)]))
 
     between.before = once(call, cleaned)
@@ -141,14 +115,14 @@ def test_a_fence_ends_jobs_while_batch_is_busy_with_their_queue(server: Moto, si
             return {"jobSummaryList": [{"jobId": "a-job"}] if b'"RUNNING"' in said["body"] else []}
         return {} if operation == "TerminateJob" else None
 
-    between.before = each_of(running, times(100, "UpdateJobQueue", refuses("UpdateJobQueue", "ClientException", BUSY)))
+    between.before = each_of(running, always("UpdateJobQueue", refuses("UpdateJobQueue", "ClientException", BUSY)))
     (row,) = site.fence([(account.account, 3)], "operator")
     assert isinstance(row.error, TryLater)
     assert "TerminateJob" in between.made
     assert states(server, account) == ("ENABLED", "DISABLED", True)
     assert between.made.count("UpdateAssumeRolePolicy") == 1
     between.before = running
-    only_fenced(site, account, 3)
+    fence(site, account, 3)
     assert states(server, account) == ("DISABLED", "DISABLED", True)
 
 
@@ -174,7 +148,7 @@ def test_a_queue_that_stays_busy_is_tried_later(server: Moto, other: AwsSite, ac
     """With Batch's own words, and nobody is called."""
     complete(other, account)
     between = Between()
-    between.before = times(1000, "DeleteJobQueue", refuses("DeleteJobQueue", "ClientException", BUSY))
+    between.before = always("DeleteJobQueue", refuses("DeleteJobQueue", "ClientException", BUSY))
     with closing(between.site(server, NAME, patience=0.3)) as site, pytest.raises(TryLater, match="being modified"):
         site.parts["containers"].remove(account)
 
@@ -184,7 +158,7 @@ def test_two_writers_of_one_entry_are_waited_for(site: AwsSite, between: Between
     complete(site, account)
     between.before = times(2, "UpdateSchedule", refuses("UpdateSchedule", "ConflictException"))
     site.arm(account, site.now() + 2 * HOUR, 2)
-    only_fenced(site, account)
+    fence(site, account, 5)
     between.before = times(2, "DeleteSchedule", refuses("DeleteSchedule", "ConflictException"))
     only(site.clean([(account.account, 6)]))
     assert site.leftovers(account.account) == []
@@ -228,7 +202,7 @@ def test_what_aws_never_shows_is_tried_later(server: Moto, other: AwsSite, accou
     """Not the end of it: the next try finds it."""
     other.arm(account, other.now() + HOUR, 1)
     between = Between()
-    between.before = times(1000, "DescribeSecurityGroups", lambda: {"SecurityGroups": []})
+    between.before = always("DescribeSecurityGroups", lambda: {"SecurityGroups": []})
     with closing(between.site(server, NAME, patience=0.3)) as site, pytest.raises(TryLater, match="security group"):
         site.parts["network"].ensure(account)
     other.parts["network"].ensure(account)
@@ -248,7 +222,7 @@ def test_a_limit_that_aws_takes_and_does_not_set_is_said(server: Moto, other: Aw
     complete(other, account)
     larger = replace(account, cpu_milli=3500, memory=8 << 30)
     between = Between()
-    between.before = times(1000, "UpdateComputeEnvironment", lambda: {})
+    between.before = always("UpdateComputeEnvironment", lambda: {})
     told = "max_vcpus of its containers reads back as 1 where 4 was set"
     with closing(between.site(server, NAME, patience=0.3)) as site, pytest.raises(NeedsHuman, match=told):
         site.parts["containers"].ensure(larger)
@@ -289,7 +263,7 @@ def test_an_account_that_finds_no_room_later_keeps_its_row(server: Moto, site: A
     site.arm(account, site.now() + HOUR, 1)
     site.parts["account"].ensure(account)
     full = [{"computeEnvironmentName": f"other-{number}", "status": "VALID", "tags": {}} for number in range(MOST)]
-    between.before = times(1000, "DescribeComputeEnvironments", lambda: {"computeEnvironments": full})
+    between.before = always("DescribeComputeEnvironments", lambda: {"computeEnvironments": full})
     end = site.now() + 2 * HOUR
     with pytest.raises(NeedsHuman, match=f"{MOST} compute environments"):
         site.arm(account, end, 2)
@@ -324,13 +298,13 @@ def test_of_two_workers_at_the_last_place_one_has_it(server: Moto, site: AwsSite
     """Both found it free. The one that wrote later counts again, and leaves nothing."""
     second = replace(spec(), images=account.images)
     there = [{"computeEnvironmentName": f"other-{number}", "status": "VALID", "tags": {}} for number in range(MOST - 1)]
-    full = times(1000, "DescribeComputeEnvironments", lambda: {"computeEnvironments": there})
+    full = always("DescribeComputeEnvironments", lambda: {"computeEnvironments": there})
     between.before = each_of(full, once("PutItem", lambda: other.arm(second, other.now() + HOUR, 1) and None))
     with pytest.raises(NeedsHuman, match=f"{MOST} compute environments"):
         site.arm(account, site.now() + HOUR, 1)
     assert site.leftovers(account.account) == []
     assert [one.account for one in other._leases.all()] == [second.account]
-    only_fenced(other, second)
+    fence(other, second, 5)
     only(other.clean([(second.account, 6)]))
     site.arm(account, site.now() + HOUR, 7)
 

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from providers.aws.site import AwsSite, connect
 from providers.protocol import PARTS, NeedsHuman, PartName, Spec, only
 from tests.lab.moto import KEYS, Moto, moto
-from tests.providers.specs import spec
-
-HOUR = timedelta(hours=1)
+from tests.providers.every import HOUR, complete
+from tests.providers.shown_aws import account_at
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +27,8 @@ def site(server: Moto) -> Iterator[AwsSite]:
 
 @pytest.fixture
 def account(site: AwsSite) -> Iterator[Spec]:
-    made = replace(spec(), images=("public.ecr.aws/docker/library/busybox:1",))
-    yield made
-    site.fence([(made.account, 1 << 40)], "operator")
-    only(site.clean([(made.account, 1 << 40)]))
-
-
-def complete(site: AwsSite, account: Spec) -> None:
-    site.arm(account, site.now() + HOUR, 1)
-    for part in PARTS:
-        site.parts[part].ensure(account)
+    with account_at(site) as made:
+        yield made
 
 
 def test_a_role_of_the_same_name_is_not_touched(server: Moto, site: AwsSite, account: Spec) -> None:

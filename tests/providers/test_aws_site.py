@@ -18,7 +18,6 @@ from providers.aws.site import AwsSite, connect
 from providers.aws.storage import GIB
 from providers.protocol import (
     PARTS,
-    Armed,
     BadKey,
     Finding,
     NeedsHuman,
@@ -31,12 +30,10 @@ from providers.protocol import (
 )
 from tests.lab.moto import KEYS, Moto, moto
 from tests.lab.shell import until
+from tests.providers.every import HOUR, MINUTE, complete
 from tests.providers.keys import make_key
+from tests.providers.shown_aws import IMAGE, account_at, boundary, states
 from tests.providers.specs import new_id, spec
-
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-IMAGE = "public.ecr.aws/docker/library/busybox:1"
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +57,8 @@ def site(server: Moto, region: str) -> Iterator[AwsSite]:
 
 @pytest.fixture
 def account(site: AwsSite) -> Iterator[Spec]:
-    made = replace(spec(), images=(IMAGE,))
-    yield made
-    site.fence([(made.account, 1 << 40)], "operator")
-    only(site.clean([(made.account, 1 << 40)]))
-
-
-def complete(site: AwsSite, account: Spec) -> None:
-    assert isinstance(site.arm(account, site.now() + HOUR, 1), Armed)
-    for part in PARTS:
-        site.parts[part].ensure(account)
+    with account_at(site) as made:
+        yield made
 
 
 def schedules(server: Moto, region: str, account: Spec) -> dict[str, str]:
@@ -78,15 +67,6 @@ def schedules(server: Moto, region: str, account: Spec) -> dict[str, str]:
     found = client.list_schedules(NamePrefix=f"tn-{account.account}")["Schedules"]
     return {one["Name"].split("-")[-1]: client.get_schedule(Name=one["Name"], GroupName=one["GroupName"])[
         "ScheduleExpression"] for one in found}
-
-
-def boundary(server: Moto, region: str, site: AwsSite, account: Spec) -> str:
-    """The boundary in force, as AWS has it."""
-    iam = server.client("iam", region)
-    (found,) = [one for one in iam.list_policies(Scope="Local", PathPrefix=f"/tenure/{site.name}/")["Policies"]
-                if account.account in one["PolicyName"]]
-    version = iam.get_policy_version(PolicyArn=found["Arn"], VersionId=found["DefaultVersionId"])["PolicyVersion"]
-    return json.dumps(version["Document"])
 
 
 def test_the_end_is_at_aws_before_anything_else_is(server: Moto, region: str, site: AwsSite, account: Spec) -> None:
@@ -103,7 +83,7 @@ def test_arming_moves_the_end_everywhere(server: Moto, region: str, site: AwsSit
     opened = site.open(account, MINUTE * 20, 2)
     end = opened.ends_at + timedelta(days=30)
     site.arm(account, end, 3)
-    document = boundary(server, region, site, account)
+    document = json.dumps(boundary(server, account, region))
     assert set(schedules(server, region, account).values()) == {f"at({end.strftime('%Y-%m-%dT%H:%M:%S')})"}
     assert policies.instant(end.timestamp()) in document
     assert policies.instant(opened.ends_at.timestamp()) not in document
@@ -114,17 +94,17 @@ def test_ten_moves_of_an_end_keep_within_five_versions(server: Moto, region: str
     complete(site, account)
     for generation in range(2, 9):
         site.arm(account, site.now() + generation * HOUR, generation)
-    assert policies.instant(site._leases.live(account.account).end) in boundary(server, region, site, account)
+    assert policies.instant(site._leases.live(account.account).end) in json.dumps(boundary(server, account, region))
 
 
 def test_a_lower_generation_changes_nothing_at_aws(server: Moto, region: str, site: AwsSite, account: Spec) -> None:
     """Refused by the row's condition, before anything is written."""
     complete(site, account)
     site.arm(account, site.now() + 5 * HOUR, 5)
-    before = schedules(server, region, account), boundary(server, region, site, account)
+    before = schedules(server, region, account), json.dumps(boundary(server, account, region))
     with pytest.raises(Stale):
         site.arm(account, site.now() + 9 * HOUR, 4)
-    assert (schedules(server, region, account), boundary(server, region, site, account)) == before
+    assert (schedules(server, region, account), json.dumps(boundary(server, account, region))) == before
 
 
 def test_two_writers_of_one_lease_are_not_both_right(site: AwsSite, account: Spec) -> None:
@@ -137,27 +117,19 @@ def test_two_writers_of_one_lease_are_not_both_right(site: AwsSite, account: Spe
         site._leases._write(replace(known, generation=3), version)
 
 
-def states(server: Moto, region: str, account: Spec) -> tuple[str, str, bool]:
-    """Queue, environment, and whether everything is denied."""
-    batch, iam, name = server.client("batch", region), server.client("iam", region), f"tn-{account.account}"
-    queue = batch.describe_job_queues(jobQueues=[name])["jobQueues"][0]["state"]
-    environment = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"][0]["state"]
-    return queue, environment, policies.FENCE in iam.list_role_policies(RoleName=name)["PolicyNames"]
-
-
 def test_a_fence_shuts_and_lifting_it_opens(server: Moto, region: str, site: AwsSite, account: Spec) -> None:
     """At AWS, not only in the lease; and nothing is on before the account is opened."""
     complete(site, account)
-    seen = [states(server, region, account)]
+    seen = [states(server, account, region)]
     site.open(account, HOUR, 2)
-    seen.append(states(server, region, account))
+    seen.append(states(server, account, region))
     site.fence([(account.account, 3)], "operator")
-    seen.append(states(server, region, account))
+    seen.append(states(server, account, region))
     for part in PARTS:
         site.parts[part].ensure(account)
-    seen.append(states(server, region, account))
+    seen.append(states(server, account, region))
     site.unfence(account, 4, site.now() + HOUR)
-    seen.append(states(server, region, account))
+    seen.append(states(server, account, region))
     off, on, fenced = ("DISABLED", "DISABLED", False), ("ENABLED", "ENABLED", False), ("DISABLED", "DISABLED", True)
     assert seen == [off, on, fenced, fenced, on]
 
