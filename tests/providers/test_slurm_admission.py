@@ -90,6 +90,8 @@ def test_cores_set_aside_stay_as_many_while_jobs_are_in_them(tenant: Make, clien
     job = world.running(one, "sleep 500", "-o", "/dev/null")
     with pytest.raises(Answered, match="refused.*holds 1 cores"):
         client.call("ensure", part="containers", spec=one.spec | {"cpu_milli": 2000})
+    one.generation += 1
+    client.call("arm", account=one.id, end=time.time() + 4000, generation=one.generation)
     assert world.state(one.place, job) == "RUNNING"
     assert client.call("ensure", part="containers", spec=one.spec)["cores"] == 1
 

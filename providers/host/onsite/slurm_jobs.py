@@ -52,11 +52,13 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     slurm_limits.tres(slurm.of(config), account.spec)
     make(config, account)
     follow(config, account.id)
+    if slurm_reserved.other_cores(config, account, slurm_limits.cores(account.spec)):
+        follow(config, account.id)
     seen = observe(config, account)
     if seen is None:
         raise Later(f"{names.unix(account.id)}: QOS or association reads back as missing")
     held = lease.read(config, account.id)
-    if account.spec.set_aside and not seen["cores"] and held is not None and held.fenced is None:
+    if seen["set_aside"] and not seen["cores"] and held is not None and held.fenced is None:
         raise Later(f"{names.unix(account.id)}: no cores are set aside for it yet")
     return seen
 
