@@ -151,7 +151,15 @@ def check(config: Config) -> list[tuple[str, bool, str, str]]:
         except SiteFault as error:
             ok, seen = False, str(error)
         found.append((subject, ok, seen, remedy))
-    return found + enforced(config)
+    return [*found, chips(config), *enforced(config)]
+
+
+def chips(config: Config) -> tuple[str, bool, str, str]:
+    """Each chip is a GRES of its own, as Slurm counts one GRES as one thing."""
+    given = slurm.of(config).chips
+    twice = sorted(chip for chip, gres in given.items() if list(given.values()).count(gres) > 1)
+    seen = ", ".join(f"{chip} is {gres}" for chip, gres in sorted(given.items())) or "none"
+    return "chips", not twice, seen, f"give each of these a GRES of its own, in gres.conf too: {', '.join(twice)}"
 
 
 def enforced(config: Config) -> list[tuple[str, bool, str, str]]:
