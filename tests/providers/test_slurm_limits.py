@@ -114,7 +114,8 @@ def test_two_chips_of_one_gres_are_told_and_the_site_is_reached(tmp_path: Path) 
 @pytest.mark.parametrize(("subject", "part"), [
     ("slurmdbd", "account"), ("slurmctld", "containers"), ("munge", "containers"), ("slurm.conf", "containers"),
     ("AccountingStorageEnforce", "containers"), ("AccountingStorageTRES", "containers"), ("GresTypes", "containers"),
-    ("licence tenure", "containers"), ("reaper", "site"),
+    ("licence tenure", "containers"), ("program sacct", "containers"), ("program sacctmgr", "account"),
+    ("reaper", "site"),
 ])
 def test_what_a_cluster_lacks_is_told_of_the_part_that_needs_it(subject: str, part: str) -> None:
     """Not of the site as a whole: an operator sees what cannot be given."""
