@@ -5,27 +5,14 @@ from collections.abc import Set as AbstractSet
 from providers.host import program
 from providers.host.files import command, config, files, folders, launcher, unit, version_folder
 from providers.host.look import look, stands
+from providers.host.onsite import site
 from providers.host.put import put_files, put_folders, read, systemd
 from providers.host.settings import HostSettings
 from providers.host.shell import Host, done
 from providers.protocol import NeedsHuman
 
-PACKAGES = {
-    "python3": "python3",
-    "btrfs": "btrfs-progs",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "sudo": "sudo",
-    "visudo": "sudo",
-    "sshd": "openssh-server",
-    "bwrap": "bubblewrap",
-    "useradd": "passwd",
-}
-"""Program → the Debian package that has it."""
-OF_CONTAINERS = {"podman": "podman", "runc": "runc"}
-"""What a host needs beside these."""
-OF_SLURM = {**dict.fromkeys(("sacctmgr", "scontrol", "squeue", "scancel", "sacct"), "slurm-client"), "munge": "munge"}
-"""What a Slurm site, which runs jobs and no containers, needs instead. The cluster itself is the site's own."""
+PACKAGES = {"python3": "python3", "visudo": "sudo", "sshd": "openssh-server"}
+"""What is needed beside what `site check` looks for: program → the Debian package that has it."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOOK = f'PATH={PATH}; for one; do command -v "$one" >/dev/null || echo "$one"; done'
@@ -81,7 +68,7 @@ def versions(on: Host, host: HostSettings) -> list[str]:
 
 def needed(host: HostSettings) -> dict[str, str]:
     """Programs that the host must have, each with its Debian package."""
-    return {**PACKAGES, **(OF_SLURM if host.slurm else OF_CONTAINERS)}
+    return {**PACKAGES, **site.programs(slurm=host.slurm is not None)}
 
 
 def _programs(on: Host, host: HostSettings, dry_run: bool) -> list[str]:

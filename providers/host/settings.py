@@ -215,10 +215,7 @@ def _slurm(site: str, value: object) -> SlurmSettings:
 def _chips(value: object, named: Callable[[object], str]) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError("must be a mapping of chip to GRES")
-    read = {named(chip): named(gres) for chip, gres in value.items()}
-    if twice := sorted({gres for gres in read.values() if list(read.values()).count(gres) > 1}):
-        raise ValueError(f"must be another GRES for each chip: Slurm counts {', '.join(twice)} as one")
-    return read
+    return {named(chip): named(gres) for chip, gres in value.items()}
 
 
 def _paths(site: str, value: object) -> Paths:

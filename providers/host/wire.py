@@ -35,12 +35,14 @@ WORK = 60.0
 """Seconds for what makes or removes things."""
 NEEDED_BY: Mapping[str, PartName] = {
     "program podman": "containers", "program runc": "containers", "program conmon": "containers",
+    "program sacctmgr": "account", "program scontrol": "containers", "program squeue": "containers",
+    "program scancel": "containers", "program sacct": "containers", "program munge": "containers",
     "image store": "containers", "model ": "containers",
     "program btrfs": "storage", "pool quotas": "storage",
     "program nft": "network", "program ip": "network", "program tc": "network", "forwarding": "network",
     "program useradd": "account", "uids never used": "account", "group ": "account",
     "slurmdbd": "account", "slurmctld": "containers", "munge": "containers", "slurm.conf": "containers",
-    "AccountingStorage": "containers", "GresTypes": "containers", "licence ": "containers",
+    "AccountingStorage": "containers", "chips": "containers", "GresTypes": "containers", "licence ": "containers",
     "program bwrap": "access", "program setpriv": "access", "principals folder": "access",
 }
 """What a host's findings are about, by how their subjects begin, and the part that needs it."""

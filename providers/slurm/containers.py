@@ -20,4 +20,13 @@ class Containers(HostPart):
     def rigid(self, facts: Mapping[str, Fact], spec: Spec) -> AbstractSet[str]:
         """A reservation keeps the number of cores that it holds. After an end it is gone, and another may be made."""
         wanted = -(-spec.cpu_milli // 1000)
-        return frozenset() if facts.get("cores", 0) in (0, wanted) else frozenset({"cores"})
+        return frozenset() if held(facts) in (0, wanted) else frozenset({"cores"})
+
+
+def held(facts: Mapping[str, Fact]) -> int:
+    """Cores that the reservation holds. Facts of an account that has none say so, and older ones have only the limit,
+    which is as many."""
+    if "cores" not in facts and facts.get("set_aside"):
+        limits = dict(word.partition("=")[::2] for word in str(facts.get("tres", "")).split(","))
+        return int(limits.get("cpu", 0))
+    return int(str(facts.get("cores", 0)))

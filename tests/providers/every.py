@@ -73,7 +73,7 @@ def principals_of(certificate: str) -> list[bytes]:
 
 def passed(site: Site, end: datetime) -> None:
     """Wait until this instant lies behind the site's clock."""
-    until(lambda: site.now() > end, f"{end} at the site")
+    until(lambda: site.now() > end, f"{end} at the site", 60)
 
 
 def without(seen: Seen, facts: frozenset[str]) -> dict[str, Fact]:

@@ -1,19 +1,36 @@
 """A Slurm lab's account and its jobs, for tests on the real cluster."""
 
-import calendar
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.lab import slurm
 from tests.lab.accounts import MIB, Tenant, new_id, spec
 from tests.lab.client import Client
+from tests.lab.fixtures import cleaned
 from tests.lab.place import Place
 
 STUBBORN = "trap '' TERM INT; while :; do sleep 1; done"
 SMALL = {"containers": 2, "cpu_milli": 1000, "memory": 256 * MIB, "accelerators": {"gpu": 1}}
+
+
+Make = Callable[..., Tenant]
+"""Seconds and sizes → an account with open logins."""
+
+
+@contextmanager
+def opened(place: Place, client: Client) -> Iterator[Make]:
+    """Makes accounts; those are gone afterwards, and nothing of them is left."""
+    with cleaned() as made:
+
+        def make(duration: float = 600, **sizes: Any) -> Tenant:
+            made.append(tenant(place, client, **sizes))
+            return made[-1].open(duration)
+
+        yield make
 
 
 def tenant(place: Place, client: Client, **sizes: Any) -> Tenant:
@@ -54,14 +71,6 @@ def state(place: Place, job: str) -> str:
     row = slurm.inside(place, "scontrol", "-o", "show", "job", job, check=False)
     found = re.search(r"JobState=(\w+)", row)
     return found[1] if found else ""
-
-
-def ended(place: Place, job: str) -> float:
-    """When it ended, by slurmctld's book: epoch seconds."""
-    row = slurm.inside(place, "env", "TZ=UTC", "scontrol", "-o", "show", "job", job)
-    found = re.search(r"EndTime=(\S+)", row)
-    assert found, row
-    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S"))
 
 
 def rows(place: Place, what: str, columns: str, *where: str) -> list[str]:

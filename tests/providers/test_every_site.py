@@ -184,12 +184,12 @@ def test_arming_moves_the_end_everywhere(shown: Shown, account: Spec) -> None:
 def test_the_site_goes_by_the_end_that_was_armed_last(shown: Shown, account: Spec) -> None:
     """Past an end that was moved later the holder gets in; past one that was moved closer the site has shut it."""
     complete(shown.site, account)
-    first = shown.site.open(account, 4 * SECOND, 2).ends_at
+    first = shown.site.open(account, 20 * SECOND, 2).ends_at
     assert isinstance(shown.site.arm(account, first + LATER, 3), Armed)
     passed(shown.site, first)
     gets_in = shown.holder(account)
     assert gets_in()
-    end = shown.site.now() + 2 * SECOND
+    end = shown.site.now() + 10 * SECOND
     assert isinstance(shown.site.arm(account, end, 4), Armed)
     passed(shown.site, end)
     answer = shown.site.arm(account, end + LATER, 5)

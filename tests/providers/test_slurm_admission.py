@@ -3,20 +3,17 @@ that are set aside."""
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab import slurm
-from tests.lab.accounts import PARTS, Tenant
+from tests.lab.accounts import PARTS
 from tests.lab.client import Answered, Client
-from tests.lab.fixtures import cleaned, standing
+from tests.lab.fixtures import standing
 from tests.lab.slurm import SlurmLab
 from tests.providers import slurm_world as world
-from tests.providers.slurm_world import until
-
-Make = Callable[..., Tenant]
+from tests.providers.slurm_world import Make, until
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +31,7 @@ def client(lab: SlurmLab) -> Iterator[Client]:
 @pytest.fixture
 def tenant(lab: SlurmLab, client: Client) -> Iterator[Make]:
     """Make an account with open logins; gone after the test, and nothing of it left."""
-    with cleaned() as made:
-
-        def make(duration: float = 600, **sizes: Any) -> Tenant:
-            made.append(world.tenant(lab.place, client, **sizes))
-            return made[-1].open(duration)
-
+    with world.opened(lab.place, client) as make:
         yield make
 
 
@@ -90,6 +82,8 @@ def test_cores_set_aside_stay_as_many_while_jobs_are_in_them(tenant: Make, clien
     job = world.running(one, "sleep 500", "-o", "/dev/null")
     with pytest.raises(Answered, match="refused.*holds 1 cores"):
         client.call("ensure", part="containers", spec=one.spec | {"cpu_milli": 2000})
+    one.generation += 1
+    client.call("arm", account=one.id, end=time.time() + 4000, generation=one.generation)
     assert world.state(one.place, job) == "RUNNING"
     assert client.call("ensure", part="containers", spec=one.spec)["cores"] == 1
 

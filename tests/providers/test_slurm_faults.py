@@ -1,8 +1,10 @@
 """One account's trouble in Slurm is its own. Slurm's programs are hand-written: they say what a test wants said."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +18,21 @@ from providers.host.onsite import (
     run,
     slurm,
     slurm_end,
+    slurm_jobs,
     slurm_network,
     slurm_usage,
+    spec,
 )
 from providers.host.onsite.errors import Later
 from tests.providers import onsite_world
 
 ONE, TWO = "aaaaaaaaaa", "aaaaaaaaab"
 SQUEUE = '#!/bin/sh\ncat "${0%/*}/queue"\n'
+SACCT = '#!/bin/sh\necho "$@" >> "${0%/*}/asked"\ncat "${0%/*}/books"\n'
+SCONTROL = '#!/bin/sh\ncat "${0%/*}/reservations"\n'
+RUNS = f"tn-{ONE}|2026-11-23T10:00:00|Unknown|1|cpu=1|RUNNING\n"
+OVER = f"tn-{ONE}|2026-11-23T10:00:00|2026-11-23T10:00:05|5|cpu=1|COMPLETED\n"
+RESERVED = f"ReservationName=tn-{ONE} EndTime=2026-11-23T10:00:00 Users=tn-{ONE} "
 SCANCEL = '#!/bin/sh\necho "$@" >> "${0%/*}/cancelled"\n'
 SACCTMGR = """#!/bin/sh
 here="${0%/*}"
@@ -55,6 +64,15 @@ class Faked:
         aside.write_text(text)
         aside.rename(self.folder / name)
 
+    def asked(self) -> list[str]:
+        """What sacct was asked, call by call."""
+        path = self.folder / "asked"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def account(self, account: str) -> spec.Account:
+        """One that is kept on the host."""
+        return spec.keep(self.config, specs(account))
+
     def cancelled(self) -> str:
         path = self.folder / "cancelled"
         return path.read_text() if path.exists() else ""
@@ -65,7 +83,8 @@ def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Faked:
     """Two accounts that are shut already and have no jobs."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL), ("sacctmgr", SACCTMGR)):
+    fakes = {"squeue": SQUEUE, "scancel": SCANCEL, "sacctmgr": SACCTMGR, "sacct": SACCT, "scontrol": SCONTROL}
+    for name, text in fakes.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (tmp_path / "slurm.conf").write_text("ClusterName=c1\n")
@@ -77,7 +96,14 @@ def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Faked:
     made.file("qos", "".join(f"tn-{one}|DenyOnLimit||0|0||tenure:here\n" for one in (ONE, TWO)))
     made.file("assoc", "".join(f"tn-{one}|tn-{one}|tn-{one}|0\n" for one in (ONE, TWO)))
     made.queue()
+    made.file("books", "")
+    made.file("reservations", "")
     return made
+
+
+def specs(account: str, **changes: Any) -> spec.Spec:
+    sizes = {"containers": 2, "cpu_milli": 2000, "memory": 512 << 20, "pids": 100, "storage": 1 << 30, "rate": 10**6}
+    return spec.Spec(account, **{**sizes, "egress": 1 << 30, **changes})
 
 
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "SUSPENDED", "CONFIGURING"])
@@ -109,10 +135,54 @@ def test_a_job_that_stays_keeps_no_other_account_in_slurm(
 ) -> None:
     """The books of the other are closed, so that it can go."""
     monkeypatch.setattr(slurm_end, "ENDING", 0.2)
-    (faked.folder / "sacct").write_text("#!/bin/sh\n")
-    (faked.folder / "sacct").chmod(0o755)
     faked.queue((ONE, "7", "PENDING"))
     assert list(slurm_end.gone(faked.config, [ONE, TWO])) == [ONE]
+
+
+@pytest.mark.parametrize(("books", "said"), [(RUNS, "not in Slurm's books"), (f"tn-{ONE}|odd\n", "reads as")])
+def test_an_end_that_never_comes_into_the_books_keeps_no_other_account(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch, books: str, said: str
+) -> None:
+    """All are asked for in one go, however little time there is; the others' meters are closed."""
+    monkeypatch.setattr(slurm_end, "ENDING", 0)
+    for one in (ONE, TWO):
+        faked.account(one)
+    faked.file("books", books)
+    problems = slurm_end.gone(faked.config, [ONE, TWO])
+    assert list(problems) == [ONE]
+    assert said in str(problems[ONE])
+    assert [slurm_usage.meter(faked.config, one).exists() for one in (ONE, TWO)] == [False, True]
+    assert [f"--accounts=tn-{ONE},tn-{TWO}" in asked.split() for asked in faked.asked()] == [True]
+
+
+def test_a_closed_meter_is_not_read_again(faked: Faked) -> None:
+    """Until the account is made anew: then the books have all of it."""
+    account = faked.account(ONE)
+    faked.file("books", OVER)
+    for _ in range(2):
+        assert slurm_end.gone(faked.config, [ONE]) == {}
+    assert len(faked.asked()) == 1
+    faked.file("assoc", "")
+    slurm_jobs.make(faked.config, account)
+    assert not slurm_usage.meter(faked.config, ONE).exists()
+
+
+@pytest.mark.parametrize(("site", "offer", "reservation", "told"), [
+    (True, False, "CoreCnt=2 Flags=SPEC_NODES", True), (True, False, "", True),
+    (False, True, "CoreCnt=2 Flags=SPEC_NODES", True), (False, True, "", True),
+    (False, False, "CoreCnt=4 Flags=ANY_NODES", False), (False, False, "", False),
+    (True, False, "CoreCnt=4 Flags=ANY_NODES", False),
+])
+def test_whether_cores_are_set_aside_never_changes(
+    faked: Faked, site: bool, offer: bool, reservation: str, told: bool
+) -> None:
+    """Told alike before and after the end, whether offer or site says so, and while that changes at the site."""
+    host = replace(faked.config, slurm=replace(slurm.of(faked.config), set_aside=site))
+    faked.file("assoc", f"tn-{ONE}|tn-{ONE}|tn-{ONE}|0\n")
+    faked.file("reservations", RESERVED + reservation + "\n" if reservation else "")
+    seen = slurm_jobs.observe(host, spec.Account(specs(ONE, set_aside=offer), faked.uids[ONE], 0))
+    assert seen is not None
+    assert seen["set_aside"] is told
 
 
 def test_jobs_are_known_by_uid(faked: Faked) -> None:
@@ -151,9 +221,8 @@ def test_many_are_ended_in_batches(faked: Faked) -> None:
 
 
 @pytest.mark.parametrize("read", [slurm.number, slurm.memory])
-def test_what_is_no_number_is_asked_again(read: object) -> None:
+def test_what_is_no_number_is_asked_again(read: Callable[[str], int | None]) -> None:
     """Said as something to try again, not raised as if the program were wrong."""
-    assert callable(read)
     with pytest.raises(Later, match="N/A"):
         read("N/A")
 
@@ -170,10 +239,8 @@ def test_the_books_are_read_from_the_lease_on(faked: Faked) -> None:
     account, opened = ONE, 1_795_000_000.0
     lease.arm(faked.config, account, opened + 600, 1, opened)
     lease.open_logins(faked.config, account, 300, 1, opened)
-    (faked.folder / "sacct").write_text('#!/bin/sh\necho "$@" > "${0%/*}/asked"\n')
-    (faked.folder / "sacct").chmod(0o755)
     assert slurm_usage.runs(faked.config, account) == []
-    assert "--starttime=2026-11-17T11:06:40" in (faked.folder / "asked").read_text().split()
+    assert "--starttime=2026-11-17T11:06:40" in faked.asked()[0].split()
 
 
 @pytest.mark.parametrize(("said", "known"), [("No such file or directory", True), ("Operation not permitted", False)])

@@ -4,8 +4,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,15 +12,11 @@ from tests.demo.probes import Sink
 from tests.lab import slurm
 from tests.lab.accounts import MIB, Tenant, clean, new_id, spec
 from tests.lab.client import Answered, Client
-from tests.lab.fixtures import cleaned, standing
+from tests.lab.fixtures import standing
 from tests.lab.shell import run, stop
 from tests.lab.slurm import SlurmLab
 from tests.providers import slurm_world as world
-from tests.providers.slurm_world import STUBBORN, until
-
-Make = Callable[..., Tenant]
-SOON = 10
-"""Seconds, on a busy machine; Slurm's own kill takes up to 26."""
+from tests.providers.slurm_world import STUBBORN, Make, until
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +34,7 @@ def client(lab: SlurmLab) -> Iterator[Client]:
 @pytest.fixture
 def tenant(lab: SlurmLab, client: Client) -> Iterator[Make]:
     """Make an account with open logins; gone after the test, and nothing of it left."""
-    with cleaned() as made:
-
-        def make(duration: float = 600, **sizes: Any) -> Tenant:
-            made.append(world.tenant(lab.place, client, **sizes))
-            return made[-1].open(duration)
-
+    with world.opened(lab.place, client) as make:
         yield make
 
 
@@ -122,15 +112,16 @@ def test_nothing_is_submitted_before_logins_open(lab: SlurmLab, client: Client) 
 
 
 def test_at_the_end_everything_stops_by_itself(tenant: Make) -> None:
-    """Nobody but the site acts: a job that ignores TERM and a session die, and Slurm refuses what is submitted."""
+    """Nobody but the site acts: a job that ignores TERM and a session die, and Slurm refuses what is submitted. It was
+    not Slurm's own timer, which takes up to 26 s, that ended the job: such a one is said to be out of time."""
     one = tenant(12)
     job = world.running(one, STUBBORN, "-o", "/dev/null")
     with subprocess.Popen([*one.ssh(), "sleep 1000"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as session:
         until("the end", lambda: time.time() >= one.ends_at)
-        until("no process is left", lambda: not world.processes(one.uid), SOON)
+        until("no process is left", lambda: not world.processes(one.uid))
         assert session.wait(20) != 0
-    until("the job is over", lambda: world.state(one.place, job) in ("CANCELLED", "FAILED", "TIMEOUT"))
-    assert world.ended(one.place, job) < one.ends_at + SOON
+    until("the job is over", lambda: world.state(one.place, job) not in ("RUNNING", "COMPLETING"))
+    assert world.state(one.place, job) in ("CANCELLED", "FAILED")
     until("nothing may be submitted", lambda: world.rows(one.place, "qos", "grpsubmit", f"name={one.user}") == ["0"])
     drop = ["setpriv", f"--reuid={one.uid}", f"--regid={one.uid}", "--clear-groups"]
     words = ["sbatch", "-D", "/", f"--reservation={one.user}", "-o", "/dev/null", "--wrap", "true"]

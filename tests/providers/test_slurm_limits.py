@@ -7,12 +7,12 @@ import pytest
 
 from providers.host import prepare, settings, wire
 from providers.host.agent import Agent
-from providers.host.onsite import config, lease, site, slurm, slurm_limits
+from providers.host.onsite import config, lease, site, slurm_end, slurm_limits
 from providers.host.onsite.errors import Refused
 from providers.host.onsite.spec import Spec
-from providers.protocol import NeedsHuman, Rigid
+from providers.protocol import Fact, NeedsHuman, Rigid
 from providers.slurm.containers import Containers
-from providers.slurm.site import SlurmSite, connect
+from providers.slurm.site import SECRETS, connect
 from tests.providers import specs
 from tests.providers.keys import make_key
 from tests.providers.onsite_world import raw
@@ -87,29 +87,39 @@ def test_the_cluster_s_section_is_read_strictly(tmp_path: Path) -> None:
 
 
 def test_jobs_need_no_containers(tmp_path: Path) -> None:
-    """A login node without podman is fit, to who prepares and to who checks."""
-    host = {"address": "login", "host_key": make_key().public}
-    described = {"conf": "/etc/slurm/slurm.conf", "munge": "/run/munge"}
-    cluster = config.parse({**raw(tmp_path), "slurm": described}, tmp_path)
-    for programs in (prepare.needed(settings.parse("c1", {**host, "slurm": described})), site.programs(cluster)):
-        assert not {"podman", "runc", "conmon"} & programs.keys()
-    for programs in (prepare.needed(settings.parse("c1", host)), site.programs(config.parse(raw(tmp_path), tmp_path))):
-        assert {"podman", "runc"} <= programs.keys()
+    """A login node without podman is fit; another host is not."""
+    assert not {"podman", "runc", "conmon"} & site.programs(slurm=True).keys()
+    assert {"podman", "runc", "conmon"} <= site.programs(slurm=False).keys()
+
+
+@pytest.mark.parametrize("slurm", [True, False])
+def test_what_is_checked_is_asked_for_beforehand(slurm: bool) -> None:
+    """A host that was prepared lacks no program that a check finds missing."""
+    described = {"slurm": {"licence": "tenure"}} if slurm else {}
+    host = settings.parse("c1", {"address": "login", "host_key": make_key().public, **described})
+    assert site.programs(slurm=slurm).items() <= prepare.needed(host).items()
+
+
+def test_two_chips_of_one_gres_are_told_and_the_site_is_reached(tmp_path: Path) -> None:
+    """Slurm counts them as one. What is there is fenced and reclaimed all the same, so the settings stand."""
+    chips = {"a100": "gpu", "v100": "gpu", "ascend": "npu"}
+    host = {"address": "login", "host_key": make_key().public, "slurm": {"licence": "tenure", "chips": chips}}
+    connect("c1", host, {name: make_key().private for name in SECRETS}).close()
+    described = {"conf": "/etc/slurm/slurm.conf", "munge": "/run/munge", "chips": chips}
+    subject, ok, _, remedy = slurm_end.chips(config.parse({**raw(tmp_path), "slurm": described}, tmp_path))
+    assert (wire.part(subject), ok) == ("containers", False)
+    assert remedy.endswith(": a100, v100")
 
 
 @pytest.mark.parametrize(("subject", "part"), [
     ("slurmdbd", "account"), ("slurmctld", "containers"), ("munge", "containers"), ("slurm.conf", "containers"),
     ("AccountingStorageEnforce", "containers"), ("AccountingStorageTRES", "containers"), ("GresTypes", "containers"),
-    ("licence tenure", "containers"), ("reaper", "site"),
+    ("licence tenure", "containers"), ("program sacct", "containers"), ("program sacctmgr", "account"),
+    ("reaper", "site"),
 ])
 def test_what_a_cluster_lacks_is_told_of_the_part_that_needs_it(subject: str, part: str) -> None:
     """Not of the site as a whole: an operator sees what cannot be given."""
     assert wire.part(subject) == part
-
-
-def test_a_lease_changes_in_as_long_as_slurm_takes() -> None:
-    """Several of its commands, each of which may wait for a daemon: what came true in the end is not taken for lost."""
-    assert SlurmSite.short > 5 * slurm.PATIENCE
 
 
 @pytest.mark.parametrize(("held", "cpu", "named"), [
@@ -122,12 +132,20 @@ def test_cores_that_are_set_aside_stay_as_many(held: int, cpu: int, named: set[s
     assert part.rigid({"cores": held}, specs.spec(cpu_milli=cpu)) == named
 
 
+@pytest.mark.parametrize(("aside", "cpu", "named"), [
+    (True, 2000, set()), (True, 8000, {"cores"}), (False, 8000, set()),
+])
+def test_cores_of_older_accounts_are_those_of_their_limit(aside: bool, cpu: int, named: set[str]) -> None:
+    """Their facts do not say how many the reservation holds."""
+    part = Containers(Agent(lambda: pytest.fail("asks the site"), "c1"), "c1")
+    facts: dict[str, Fact] = {"set_aside": aside, "tres": "cpu=2,gres/gpu=8,mem=512"}
+    assert part.rigid(facts, specs.spec(cpu_milli=cpu)) == named
+
+
 def test_settings_name_the_field_that_is_wrong() -> None:
     """As the operator wrote it."""
     host = {"address": "login", "host_key": make_key().public}
     with pytest.raises(NeedsHuman, match="slurm: waiting"):
         settings.parse("c1", {**host, "slurm": {"waiting": -1}})
-    with pytest.raises(NeedsHuman, match="slurm: chips: .*gpu"):
-        settings.parse("c1", {**host, "slurm": {"chips": {"a100": "gpu", "v100": "gpu"}}})
     with pytest.raises(NeedsHuman, match="slurm: is missing"):
         connect("c1", host, {})

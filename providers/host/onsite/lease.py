@@ -63,6 +63,13 @@ def read(config: Config, account: str) -> Lease | None:
         raise Human(f"lease of {account}: {error!r}", f"fence the account, then look at {path}") from error
 
 
+def readable(config: Config, account: str) -> Lease | None:
+    """The account's lease; None also when nobody can read it: such a one lets nobody in."""
+    with contextlib.suppress(Human):
+        return read(config, account)
+    return None
+
+
 def parse(raw: Any) -> Lease:
     """A lease as its file holds it; ValueError, TypeError or KeyError when it is not one."""
     fenced, rescue = raw["fenced"], raw.get("rescue")

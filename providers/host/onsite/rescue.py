@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from . import access, cgroups, files, lease, ledger, lock, paths, processes, restore, spec
 from .config import Config
-from .errors import Later, Refused, SiteFault
+from .errors import Later, Refused
 from .spec import Account
 
 SESSIONS = 4
@@ -44,7 +44,7 @@ def allow(config: Config, account: str, principal: str, until: float, now: float
 
 def going_on(config: Config, account: str) -> lease.Rescue | None:
     """The rescue that is open now, or None; also when nobody can read the lease."""
-    known = readable(config, account)
+    known = lease.readable(config, account)
     return known.rescue if known is not None and known.fetchable(time.time()) else None
 
 
@@ -69,7 +69,7 @@ def close(config: Config, account: str, *, exports: bool = True) -> None:
     """End the rescue and whatever reads; a usable account is left alone. `exports`: an operator's as well."""
     kept = [] if exports else reading(config, account)[1:]
     with lock.lease(config, account):
-        known = readable(config, account)
+        known = lease.readable(config, account)
         if known is not None and known.fenced is None:
             return
         if known is not None and known.rescue is None and not cgroups.within(reading(config, account)):
@@ -89,13 +89,6 @@ def reading(config: Config, account: str) -> list[str]:
     """The cgroups of those who read the files of an account that has ended."""
     below = cgroups.path(config, account)
     return [f"{below}/{cgroups.RESCUE}", f"{below}/{cgroups.EXPORT}"]
-
-
-def readable(config: Config, account: str) -> lease.Lease | None:
-    """The lease; None also when nobody can read it: such a one lets nobody in."""
-    with contextlib.suppress(SiteFault):
-        return lease.read(config, account)
-    return None
 
 
 def places(account: str) -> list[str]:

@@ -62,7 +62,7 @@ def capacity(config: Config) -> dict[str, Any]:
 def check(config: Config) -> list[dict[str, Any]]:
     """Each thing the site needs: green, or what is missing and what to do."""
     return [
-        *(program(name, package) for name, package in programs(config).items()),
+        *(program(name, package) for name, package in programs(slurm=config.slurm is not None).items()),
         quota(config),
         space(config),
         reaper(config),
@@ -76,9 +76,10 @@ def check(config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def programs(config: Config) -> dict[str, str]:
-    """What the host must have: program → Debian's package. Jobs of a cluster need no containers."""
-    return PROGRAMS if config.slurm is not None else {**OF_CONTAINERS, **PROGRAMS}
+def programs(*, slurm: bool) -> dict[str, str]:
+    """What the host must have, to who prepares it as to who checks it: program → Debian's package. Jobs of a cluster
+    need no containers; the cluster itself is the site's own."""
+    return {**PROGRAMS, **(OF_SLURM if slurm else OF_CONTAINERS)}
 
 
 def cluster(config: Config) -> list[tuple[str, bool, str, str]]:
@@ -91,6 +92,7 @@ def cluster(config: Config) -> list[tuple[str, bool, str, str]]:
 
 
 OF_CONTAINERS = {"podman": "podman", "runc": "runc", "conmon": "conmon"}
+OF_SLURM = {**dict.fromkeys(("sacctmgr", "scontrol", "squeue", "scancel", "sacct"), "slurm-client"), "munge": "munge"}
 PROGRAMS = {
     "bwrap": "bubblewrap",
     "setpriv": "util-linux",

@@ -41,15 +41,21 @@ def attempt(step: Step, config: Config, users: dict[str, str]) -> Problems:
 def cancel(config: Config, users: dict[str, str]) -> dict[str, str]:
     """SIGKILL to every process of every job, on whichever node, without Slurm's wait for a job that ignores SIGTERM;
     what is pending is cancelled. What is left, by user: a job of which only the rest is cleared up is over."""
-    left = [row for rows in slurm.jobs(config, users).values() for row in unended(rows)]
-    if not left:
+    left = slurm.jobs(config, users)
+    if not any(unended(rows) for rows in left.values()):
         return {}
+    kill(config, left)
+    stayed = {user: unended(rows) for user, rows in slurm.jobs(config, users).items()}
+    return {user: f"not ended by scancel: {told(rows)}" for user, rows in stayed.items() if rows}
+
+
+def kill(config: Config, jobs: dict[str, list[slurm.Job]]) -> None:
+    """Tell Slurm so of these, by user; what became of them is for the caller to read back."""
+    left = [row for rows in jobs.values() for row in unended(rows)]
     for chunk in chunks([job for job, state in left if state != "PENDING"]):
         slurm.ask(config, "scancel", "--full", "--signal=KILL", *chunk, check=False)
     for chunk in chunks([job for job, _ in left]):
         slurm.ask(config, "scancel", *chunk, check=False)
-    stayed = {user: unended(rows) for user, rows in slurm.jobs(config, users).items()}
-    return {user: f"not ended by scancel: {told(rows)}" for user, rows in stayed.items() if rows}
 
 
 def unended(rows: list[slurm.Job]) -> list[slurm.Job]:
@@ -80,31 +86,32 @@ def gone(config: Config, accounts: list[str]) -> Problems:
     went wrong, by account: a job that will not go holds up its own account only."""
     users = {names.unix(account): account for account in accounts}
     until = time.monotonic() + ENDING
-    cancel(config, users)
     problems: Problems = {}
     while left := slurm.jobs(config, users):
+        kill(config, left)
         if time.monotonic() >= until:
             problems = {users[user]: Later(f"still in Slurm after {ENDING:g} s: {told(rows)}")
                         for user, rows in left.items()}
             break
         time.sleep(EVERY)
-        cancel(config, users)
+    return problems | settle(config, [account for account in accounts if account not in problems])
+
+
+def settle(config: Config, accounts: list[str]) -> Problems:
+    """Close these accounts' meters: every job's end is in the books, and what they say is kept. What went wrong, by
+    account. All are asked for in one go, at least once, and again only while an end is missing."""
     until = time.monotonic() + ENDING
-    for user, account in users.items():
-        if account not in problems:
-            problems |= attempt(lambda config, one: settle(config, one, until), config, {user: account})
-    return problems
-
-
-def settle(config: Config, users: dict[str, str], until: float) -> dict[str, str]:
-    """Close these accounts' meters: every job's end is in the books, and what they say is kept. Which are not, by user.
-    """
-    left = dict(users)
-    while left and time.monotonic() < until:
-        left = {user: account for user, account in left.items() if not slurm_usage.settle(config, account)}
-        if left:
-            time.sleep(EVERY)
-    return {user: f"{account}: its jobs' ends are not in Slurm's books yet" for user, account in left.items()}
+    left = [account for account in accounts if not slurm_usage.meter(config, account).exists()]
+    while left:
+        try:
+            problems = slurm_usage.settle(config, left)
+        except (SiteFault, OSError) as error:
+            return dict.fromkeys(left, error)
+        left = list(problems)
+        if not left or time.monotonic() >= until:
+            return problems
+        time.sleep(EVERY)
+    return {}
 
 
 def traces(config: Config, account: str) -> list[str]:
@@ -144,7 +151,15 @@ def check(config: Config) -> list[tuple[str, bool, str, str]]:
         except SiteFault as error:
             ok, seen = False, str(error)
         found.append((subject, ok, seen, remedy))
-    return found + enforced(config)
+    return [*found, chips(config), *enforced(config)]
+
+
+def chips(config: Config) -> tuple[str, bool, str, str]:
+    """Each chip is a GRES of its own, as Slurm counts one GRES as one thing."""
+    given = slurm.of(config).chips
+    twice = sorted(chip for chip, gres in given.items() if list(given.values()).count(gres) > 1)
+    seen = ", ".join(f"{chip} is {gres}" for chip, gres in sorted(given.items())) or "none"
+    return "chips", not twice, seen, f"give each of these a GRES of its own, in gres.conf too: {', '.join(twice)}"
 
 
 def enforced(config: Config) -> list[tuple[str, bool, str, str]]:

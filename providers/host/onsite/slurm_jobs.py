@@ -4,7 +4,7 @@ reservation ends with the lease."""
 import time
 from typing import Any
 
-from . import lease, names, slurm, slurm_limits, slurm_reserved
+from . import lease, names, slurm, slurm_limits, slurm_reserved, slurm_usage
 from . import spec as kept
 from .config import Config
 from .errors import Human, Later, Refused
@@ -21,14 +21,16 @@ def observe(config: Config, account: Account) -> dict[str, Any] | None:
         return None
     if [one.account for one in slurm.tied(config, name)] != [name]:
         return None
-    reserved = slurm_reserved.reservations(config, name) if slurm.of(config).reserves else {}
+    site = slurm.of(config)
+    held = slurm_reserved.reservations(config, name).get(name) if site.reserves else None
     return {
         "qos": name,
         "jobs": seen.jobs if seen.jobs is not None else -1,
         "tres": slurm_limits.read(seen.tres) if seen.tres else "",
-        "reservation": name if name in reserved else "",
-        "cores": reserved[name].cores if name in reserved else 0,
-        "set_aside": account.spec.set_aside,
+        "reservation": name if held else "",
+        "cores": held.cores if held else 0,
+        # a reservation outlives a change of the site's settings; it does not outlive the end
+        "set_aside": account.spec.set_aside or (held.cores > 0 if held else site.set_aside),
         "flags": sorted(seen.flags),
         "models": sorted(account.spec.models),
     }
@@ -50,11 +52,13 @@ def ensure(config: Config, account: Account) -> dict[str, Any]:
     slurm_limits.tres(slurm.of(config), account.spec)
     make(config, account)
     follow(config, account.id)
+    if slurm_reserved.other_cores(config, account, slurm_limits.cores(account.spec)):
+        follow(config, account.id)
     seen = observe(config, account)
     if seen is None:
         raise Later(f"{names.unix(account.id)}: QOS or association reads back as missing")
     held = lease.read(config, account.id)
-    if account.spec.set_aside and not seen["cores"] and held is not None and held.fenced is None:
+    if seen["set_aside"] and not seen["cores"] and held is not None and held.fenced is None:
         raise Later(f"{names.unix(account.id)}: no cores are set aside for it yet")
     return seen
 
@@ -74,6 +78,8 @@ def make(config: Config, account: Account) -> None:
     how = f"account={name} cluster={slurm.cluster(config)} QOS={name} DefaultQOS={name} MaxSubmitJobs=0"
     steps += [] if ties else [f"add user {name} {how}"]
     slurm.change(config, steps)
+    if not ties:
+        slurm_usage.forget(config, account.id)  # made anew: jobs run on, and the books have the old ones again
 
 
 def follow(config: Config, account: str, ahead: lease.Lease | None = None) -> None:

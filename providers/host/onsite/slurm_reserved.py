@@ -49,8 +49,8 @@ def held_cores(words: dict[str, str]) -> int:
 
 
 def reserve(config: Config, account: Account, end: float, cores: int) -> None:
-    """The account's reservation with this end. One that is somebody else's is left alone: Human. One of another number
-    of cores is made anew, as Slurm changes none: Refused while jobs are in it."""
+    """The account's reservation with this end; one that is made holds `cores`, where it is to hold any. One that is
+    somebody else's is left alone: Human."""
     site, name = slurm.of(config), names.unix(account.id)
     if not site.reserves:
         return
@@ -61,11 +61,6 @@ def reserve(config: Config, account: Account, end: float, cores: int) -> None:
         raise Human(f"reservation {name}: is for {known.users}, not ours", f"rename the reservation {name}")
     if wanted <= time.time() + 1:
         return
-    if known is not None and known.cores and sets_aside(site, account.spec) and known.cores != cores:
-        said = slurm.ask(config, "scontrol", "delete", f"ReservationName={name}", check=False).said
-        if reservations(config, name):
-            raise Refused(f"reservation {name}: holds {known.cores} cores, and jobs in it keep it so: {said}")
-        known = None
     if known is not None and abs(known.end - wanted) <= 1:
         return
     words = [f"ReservationName={name}", f"EndTime={when}"]
@@ -79,6 +74,19 @@ def reserve(config: Config, account: Account, end: float, cores: int) -> None:
     seen = reservations(config, name).get(name)
     if seen is None or abs(seen.end - wanted) > 1:
         raise Later(f"reservation {name}: is to end at {when}, reads back as {seen}: {ran.said}")
+
+
+def other_cores(config: Config, account: Account, cores: int) -> bool:
+    """Take a reservation away that holds another number of cores, as Slurm changes none; whether there was one. Refused
+    while jobs are in it."""
+    site, name = slurm.of(config), names.unix(account.id)
+    known = reservations(config, name).get(name) if sets_aside(site, account.spec) else None
+    if known is None or known.users != name or known.cores in (0, cores):
+        return False
+    said = slurm.ask(config, "scontrol", "delete", f"ReservationName={name}", check=False).said
+    if reservations(config, name):
+        raise Refused(f"reservation {name}: holds {known.cores} cores, and jobs in it keep it so: {said}")
+    return True
 
 
 def sets_aside(site: Slurm, spec: Spec) -> bool:

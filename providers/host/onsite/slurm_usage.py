@@ -2,19 +2,20 @@
 
 import calendar
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import buckets, files, names, paths, rescue, slurm, spec
+from . import buckets, files, lease, names, paths, slurm, spec
 from .config import Config
-from .errors import Later
+from .errors import Later, SiteFault
 
 NEVER = ("", "Unknown", "None")
 PATIENCE = 30.0
 """Seconds for a look into the books of a cluster that has run for years."""
 DAY = 86400.0
-EARLIEST = 946_771_200.0
+EARLIEST = float(calendar.timegm((2000, 1, 2, 0, 0, 0)))
+"""Before all jobs, for accounts whose lease does not say since when they have some."""
 FORM = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -30,18 +31,30 @@ class Run:
 
 
 def runs(config: Config, account: str) -> list[Run]:
-    """All runs of the account's jobs that ever began, and those that have not. Slurm's books reach back for years; from
-    a day before the account's logins opened is enough."""
-    columns = "start,end,elapsedraw,alloctres,state"
+    """All runs of the account's jobs that ever began, and those that have not."""
+    return [read(row) for row in rows(config, [account])[account]]
+
+
+def rows(config: Config, accounts: Sequence[str]) -> dict[str, list[str]]:
+    """What the books have of each of these, to be read by `read`. They reach back for years; from a day before the
+    first one's logins opened is enough."""
+    columns = "account,start,end,elapsedraw,alloctres,state"
     argv = ["sacct", "--noheader", "--parsable2", "--allocations", "--allusers", "--duplicates", f"--format={columns}"]
-    since = time.strftime(FORM, time.gmtime(opened(config, account) - DAY))
-    ran = slurm.ask(config, *argv, f"--accounts={names.unix(account)}", f"--starttime={since}", timeout=PATIENCE)
-    return [read(row) for row in ran.out.splitlines() if row]
+    since = time.strftime(FORM, time.gmtime(min(opened(config, account) for account in accounts) - DAY))
+    users = {names.unix(account): account for account in accounts}
+    ran = slurm.ask(config, *argv, f"--accounts={','.join(users)}", f"--starttime={since}", timeout=PATIENCE)
+    found: dict[str, list[str]] = {account: [] for account in accounts}
+    for line in filter(None, ran.out.splitlines()):
+        user, _, row = line.partition("|")
+        if user not in users:
+            raise Later(f"sacct: reads as {line!r}"[:300])
+        found[users[user]].append(row)
+    return found
 
 
 def opened(config: Config, account: str) -> float:
     """Epoch seconds since which there may be jobs; before all of them where the lease does not say."""
-    known = rescue.readable(config, account)
+    known = lease.readable(config, account)
     return known.starts_at or EARLIEST if known else EARLIEST
 
 
@@ -100,17 +113,27 @@ def hours(config: Config, account: str, since: int, now: int) -> dict[int, dict[
     return {hour: may | found.get(hour, {}) for hour in range(since // buckets.HOUR, now // buckets.HOUR + 1)}
 
 
-def settle(config: Config, account: str) -> bool:
-    """Keep what the books say once every job's end is in them; False before that."""
-    found = runs(config, account)
+def settle(config: Config, accounts: Sequence[str]) -> dict[str, Exception]:
+    """Keep what the books say of each once every job's end is in them; of which it is not kept and why, by account.
+    Later when Slurm does not say."""
+    problems: dict[str, Exception] = {}
+    for account, found in rows(config, accounts).items():
+        try:
+            keep(config, account, [read(row) for row in found])
+        except (SiteFault, OSError) as error:
+            problems[account] = error
+    return problems
+
+
+def keep(config: Config, account: str, found: Sequence[Run]) -> None:
+    """Close the account's meter: once the association is gone the books may show nothing any more. Later before every
+    job's end is in them."""
     if not all(run.closed for run in found):
-        return False
-    # once the association is gone the books may show nothing any more: what was kept stays
-    if paths.account(config, account).exists() and (found or not meter(config, account).exists()):
+        raise Later(f"{account}: its jobs' ends are not in Slurm's books yet")
+    if paths.account(config, account).exists():
         files.folder(meter(config, account).parent)
         now = time.time_ns() // 1_000_000
         files.write_json(meter(config, account), {"hours": by_hour(found, slurm.of(config).chips, now)})
-    return True
 
 
 def meter(config: Config, account: str) -> Path:
