@@ -41,7 +41,7 @@ NAMES: frozenset[str] = frozenset({
     "orphans.fence", "orphans.clean", "orphans.journal",
     "bill.close", "stretch.claim",
     "apply.commit",
-    "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass", "draw.show",
+    "draw.open", "draw.enter", "draw.close", "draw.run", "draw.pass", "draw.show", "grants.export",
     "contract.wish", "contract.draft", "contract.sign", "contract.withdraw",
     "subsidy.decide",
     "provision.prepared", "booking.cancel", "booking.move",

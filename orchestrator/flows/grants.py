@@ -11,6 +11,7 @@ from decimal import Decimal
 from orchestrator.flows import entitlement
 from orchestrator.flows.cells import safe
 from orchestrator.flows.context import Context
+from orchestrator.flows.effects import commit
 from orchestrator.flows.entitlement import VOUCHERS
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.holder import Holder
@@ -50,10 +51,7 @@ def export(ctx: Context, name: str | None, since: datetime | None, until: dateti
            why: str = "") -> str:
     """All grants, or one programme's, redeemed or decided from `since` and before `until`, as CSV, the first first.
     It tells of holders: who looked stands in the journal. RuleError `programme_unknown`."""
-    with ctx.store.write() as tx:
-        if name is not None:
-            entitlement.named(tx, name)
-        journal.write(tx, "grants.exported", name or "programmes", actor, why, since=since, until=until)
+    commit("grants.export", ctx.store, lambda tx: _looked(tx, name, since, until, actor, why))
     with ctx.store.read() as tx:
         found = [one for one in given(tx) if name in (None, one.programme)
                  and (since is None or since <= one.redeemed_at) and (until is None or one.redeemed_at < until)]
@@ -63,6 +61,12 @@ def export(ctx: Context, name: str | None, since: datetime | None, until: dateti
     for one in found:
         writer.writerow([safe(_cell(getattr(one, column), where)) for column in COLUMNS])
     return out.getvalue()
+
+
+def _looked(tx: Tx, name: str | None, since: datetime | None, until: datetime | None, actor: str, why: str) -> None:
+    if name is not None:
+        entitlement.named(tx, name)
+    journal.write(tx, "grants.exported", name or "programmes", actor, why, since=since, until=until)
 
 
 def _cell(value: object, where: object) -> str:
