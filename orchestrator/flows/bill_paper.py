@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestrator.flows.cells import safe
-from orchestrator.flows.contract_paper import FOLDER, date_of, pages, resource_name
-from orchestrator.lifecycle import money
+from orchestrator.flows.contract_paper import FOLDER, date_of, figure, pages, resource_name
 from orchestrator.lifecycle.bill import Bill, Line, Part, Rule
 from orchestrator.lifecycle.holder import Holder
 
@@ -85,8 +84,8 @@ def _shown(part: Part, where: tzinfo) -> Mapping[str, Any]:
 def _line(line: Line) -> Mapping[str, Any]:
     return {"rule": line.rule.value, "what": resource_name(line.what), "rows": line.rows,
             "figure": _yuan(Decimal(line.figure)) if line.rule is Rule.VOUCHER else line.figure,
-            "quantity": None if line.quantity is None else f"{money.short(line.quantity, 0):,f}",
-            "per_hour": None if line.per_hour is None else f"{money.short(line.per_hour):,f}",
+            "quantity": None if line.quantity is None else figure(line.quantity, 0),
+            "per_hour": None if line.per_hour is None else figure(line.per_hour),
             "amount": _yuan(line.amount)}
 
 

@@ -44,15 +44,15 @@ def shown(terms: dict[str, Any]) -> dict[str, Any]:
     of_class, of_term, of_floor = price.steps(base, due, Decimal(terms["class_discount"]),
                                               Decimal(terms["long_discount"]), money.short if is_open else money.to_fen)
     return {
-        **terms, "open": is_open, "hours": None if is_open else _short(terms["hours"]),
-        "base": _short(base), "price": _short(due),
-        "class_discount": _percent(terms["class_discount"]), "class_amount": _short(of_class),
-        "long_discount": _percent(terms["long_discount"]), "long_amount": _short(of_term),
-        "floored": bool(of_floor), "floor_amount": _short(of_floor),
+        **terms, "open": is_open, "hours": None if is_open else figure(terms["hours"]),
+        "base": figure(base), "price": figure(due),
+        "class_discount": _percent(terms["class_discount"]), "class_amount": figure(of_class),
+        "long_discount": _percent(terms["long_discount"]), "long_amount": figure(of_term),
+        "floored": bool(of_floor), "floor_amount": figure(of_floor),
         "metered": any(line.get("metered") for line in terms["lines"]),
-        "lines": [{"resource": resource_name(line["resource"]), "units": _short(line["units"], 0),
-                   "per_hour": _short(line["per_hour"]), "metered": line.get("metered", False),
-                   "amount": _short(line["amount"])} for line in terms["lines"]]}
+        "lines": [{"resource": resource_name(line["resource"]), "units": figure(line["units"], 0),
+                   "per_hour": figure(line["per_hour"]), "metered": line.get("metered", False),
+                   "amount": figure(line["amount"])} for line in terms["lines"]]}
 
 
 def resource_name(resource: str) -> str:
@@ -60,8 +60,9 @@ def resource_name(resource: str) -> str:
     return _RESOURCES.get(resource, resource)
 
 
-def _short(figure: str | Decimal, least: int = 2) -> str:
-    return f"{money.short(Decimal(figure), least):,f}"
+def figure(value: str | Decimal, least: int = 2) -> str:
+    """As papers print what is not rounded to the fen: with separators, and the places that it needs."""
+    return f"{money.short(Decimal(value), least):,f}"
 
 
 def _percent(share: str) -> str:

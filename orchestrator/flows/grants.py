@@ -5,7 +5,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from orchestrator.flows import entitlement
@@ -69,12 +69,12 @@ def _looked(tx: Tx, name: str | None, since: datetime | None, until: datetime | 
     journal.write(tx, "grants.exported", name or "programmes", actor, why, since=since, until=until)
 
 
-def _cell(value: object, where: object) -> str:
+def _cell(value: object, where: tzinfo) -> str:
     match value:
         case None:
             return ""
         case datetime():
-            return times.show(value, where)  # type: ignore[arg-type]
+            return times.show(value, where)
         case Decimal():
             return f"{value.normalize():f}"
         case _:
