@@ -3,7 +3,7 @@
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,19 @@ def options(tenant: Tenant, *more: str) -> list[str]:
 def sftp(tenant: Tenant, *lines: str, timeout: float = 30) -> "subprocess.CompletedProcess[str]":
     """Give these lines to the stock sftp client; it stops at the first that fails."""
     argv = ["sftp", "-q", "-b", "-", *options(tenant), tenant.ssh()[-1]]
+    return connecting(lambda: subprocess.run(argv, input="\n".join(lines), capture_output=True, text=True,
+                                             timeout=timeout, check=False))
+
+
+def knock(tenant: Tenant, command: str) -> "subprocess.CompletedProcess[str]":
+    """Ask for this command where only files are given out."""
+    return connecting(lambda: tenant.login(command))
+
+
+def connecting(run: Callable[[], "subprocess.CompletedProcess[str]"]) -> "subprocess.CompletedProcess[str]":
+    """Run it, and again when it was cut off before anything answered."""
     for _ in range(ATTEMPTS):
-        ran = subprocess.run(argv, input="\n".join(lines), capture_output=True, text=True, timeout=timeout, check=False)
+        ran = run()
         if ran.returncode != 255 or "closed by remote host" not in ran.stderr:
             break
     return ran

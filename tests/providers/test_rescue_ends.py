@@ -16,7 +16,7 @@ from tests.lab.killed import MOST, dies
 from tests.lab.lab import Lab
 from tests.lab.shell import stop, until
 from tests.providers.holders import holder
-from tests.providers.rescues import Session, allow, end, ended, readers, sftp
+from tests.providers.rescues import Session, allow, end, ended, knock, readers, sftp
 
 
 def test_it_closes_by_itself(lab: Lab, lab_client: Client) -> None:
@@ -50,7 +50,7 @@ def test_a_reboot_keeps_the_promise(lab: Lab, lab_client: Client, tmp_path: Path
     with ended(lab, lab_client) as one:
         lab.reboot()
         until(lambda: sftp(one, f"get results/data {tmp_path}/data").returncode == 0, "the site to be ready")
-        assert one.login("id").returncode == 77
+        assert knock(one, "id").returncode == 77
 
 
 def left(tenant: Tenant, name: str, uid: int) -> list[str]:

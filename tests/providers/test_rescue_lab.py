@@ -13,7 +13,7 @@ from tests.lab.accounts import Tenant
 from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.shell import run, until
-from tests.providers.rescues import Session, ended, options, readers, scp, sftp, string
+from tests.providers.rescues import Session, ended, knock, options, readers, scp, sftp, string
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_reading_leaves_no_trace_in_the_files(over: Tenant, tmp_path: Path) -> N
 )
 def test_nothing_is_run(over: Tenant, command: str) -> None:
     """Neither a shell nor a command nor a container; the holder is told what they can do."""
-    ran = over.login(command)
+    ran = knock(over, command)
     assert (ran.returncode, ran.stdout) == (77, "")
     assert "sftp" in ran.stderr
     assert "账户已到期" in ran.stderr
@@ -215,7 +215,7 @@ def test_few_read_at_once(over: Tenant) -> None:
         for _ in range(3):
             all_places.enter_context(Session(over))
         with Session(over):
-            assert "sessions are open" in over.login("id").stderr
+            assert "sessions are open" in knock(over, "id").stderr
         until(lambda: sftp(over, "ls").returncode == 0, "a free place")
 
 

@@ -11,7 +11,7 @@ from tests.lab.accounts import Tenant
 from tests.lab.fixtures import standing
 from tests.lab.shell import stop, until
 from tests.lab.slurm import SlurmLab
-from tests.providers.rescues import Session, ended, sftp
+from tests.providers.rescues import Session, ended, knock, sftp
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,9 @@ def test_a_session_outlives_the_fences_of_an_outage(over: Tenant, lab: SlurmLab)
             until(lambda: log.read_text().count(f"{over.id}: in the cluster") > tried + 1, "two more tries", 60)
             assert session.alive()
     finally:
+        known = log.read_text().count("ended in the cluster")
         slurm.slurmctld(lab.place)
+    until(lambda: log.read_text().count("ended in the cluster") > known, "the end in the cluster", 60)
 
 
 def test_files_are_fetched_from_a_cluster(over: Tenant, tmp_path: Path) -> None:
@@ -53,4 +55,4 @@ def test_files_are_fetched_from_a_cluster(over: Tenant, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["id", "sbatch --wrap true", "squeue", "container list"])
 def test_no_job_is_submitted(over: Tenant, command: str) -> None:
     """Neither a shell nor Slurm's commands."""
-    assert over.login(command).returncode == 77
+    assert knock(over, command).returncode == 77
