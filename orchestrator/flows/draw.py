@@ -64,7 +64,7 @@ def open_(ctx: Context, draw: DrawRow, actor: str, why: str = "") -> DrawRow:
 def enter(ctx: Context, name: str, holder: Holder, actor: str, why: str = "") -> str:
     """One entry; answers the entrant's id, by which it stands in the published list.
 
-    RuleError: draw_unknown, draw_closed, already_entered, and each rule of the programme.
+    RuleError: draw_unknown, draw_closed, holder_changed, already_entered, and each rule of the programme.
     """
     return commit("draw.enter", ctx.store, lambda tx: _enter(ctx, tx, name, holder, actor, why))
 

@@ -70,8 +70,8 @@ def redeem(ctx: Context, sender: Sender, request: Redeem) -> Accepted:
     """Remember the event, lock the voucher, hold a place, write the account; or RuleError and nothing of it.
 
     Codes: event_reused (same id, another body), voucher_*, offer_unknown, offer_missing, offer_mismatch, bad_hours,
-    bad_key, bad_begin, no_capacity (which names the nearest free dates); for a voucher of a programme also those of
-    `entitlement` and `booking.beginning`.
+    bad_key, bad_begin, holder_changed, no_capacity (which names the nearest free dates); for a voucher of a programme
+    also those of `entitlement` and `booking.beginning`.
     """
     key = claim.checked_key(request.ssh_public_key) if request.ssh_public_key else None
     try:

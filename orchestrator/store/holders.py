@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
+from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -27,8 +28,15 @@ def entity_ref(tx: Tx, code: str) -> str:
 
 
 def put(tx: Tx, sender: str, holder: Holder) -> str:
-    """Keep what is known of a holder now; answers the reference for `accounts.add`."""
+    """Keep what is known of a holder now; answers the reference for `accounts.add`.
+
+    RuleError holder_changed: one id is one entity, as contracts, bills and caps of earlier accounts go by it.
+    """
     found = ref(tx, sender, holder.id)
+    known = get(tx, found)
+    if known is not None and known.entity not in (None, holder.entity):
+        raise RuleError("holder_changed", f"holder {holder.id!r} came with another unified social credit code before: "
+                        "send that code with it, or a holder of another entity under an id of its own")
     sealed = keyring(tx).seal(json.dumps(asdict(holder)).encode(), _place(found))
     put_row(tx, _table, {"ref": found, "sender": sender, "sealed": sealed, "erased_at": None})
     return found

@@ -1,9 +1,12 @@
 """Senders, holders and tokens: secrets overlap, holders can be forgotten, tokens are kept as hashes."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
 from orchestrator.lifecycle.account import State
+from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, errors, holders, journal, senders, tables, tokens
 from tests.store.making import HOLDER, HOUR, NOW, World, new, number, seconds
 
@@ -52,6 +55,23 @@ def test_an_erased_holder_is_gone(world: World) -> None:
         assert (holders.get(tx, world.holder), row.sealed) == (None, None)
         assert accounts.record(tx, number(0)).holder == world.holder
         assert len(journal.list_(tx)) == 1
+
+
+FIRM, OTHER = replace(HOLDER, entity="91110108MA01ABCD2H"), replace(HOLDER, entity="91440300MA5DA1234X")
+
+
+def test_one_id_is_one_entity(world: World) -> None:
+    """A code may come to be known; afterwards neither another nor none takes its place, and nothing is kept of it."""
+    with world.store.write() as tx:
+        holders.put(tx, world.sender, FIRM)
+        for changed in (OTHER, HOLDER):
+            with pytest.raises(RuleError) as refused:
+                holders.put(tx, world.sender, replace(changed, name="somebody else"))
+            assert (refused.value.code, str(FIRM.entity) in str(refused.value)) == ("holder_changed", False)
+        assert holders.get(tx, world.holder) == FIRM
+        assert holders.put(tx, world.sender, replace(FIRM, name="renamed")) == world.holder
+        holders.erase(tx, world.sender, HOLDER.id, NOW)
+        holders.put(tx, world.sender, OTHER)
 
 
 def test_an_erased_holder_may_come_again(world: World) -> None:

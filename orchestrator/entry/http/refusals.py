@@ -21,7 +21,7 @@ _STATUS = {
     "programme_unknown", "programme_differs", "programme_not_yet", "programme_over", "worth_missing",
     "worth_out_of_range", "holder_kind", "holder_category", "holder_city", "attestation_missing", "entity_missing",
     "not_first_use", "not_the_winner", "cap_reached", "pool_empty", "contract_needed", "no_account_made",
-    "resource_missing", "begin_missing", "begin_fixed", "no_price", "not_your_contract",
+    "resource_missing", "begin_missing", "begin_fixed", "no_price", "not_your_contract", "holder_changed",
 ), 422)
 _RETRY = {"no_capacity": 60, "not_ready": 2}
 
