@@ -1,5 +1,6 @@
 # make demo · make test · make bench · make look · make lint · make lock · make clean-lab
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 SITE ?= linux
@@ -23,7 +24,7 @@ test: setup lint ## every check and every test, on real labs too; two files at a
 lint: ## ruff, mypy (strict), import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/lint-imports --no-cache | tail -n 11
 
 bench: setup ## our figures beside the raw floor, in one run
 	@$(BIN)/python -m tests.bench $(SITE)

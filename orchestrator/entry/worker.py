@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from orchestrator.flows import housekeeping
 from orchestrator.flows.context import Context
-from orchestrator.flows.notify import Notifier
-from orchestrator.flows.rounds import Rounds
-from orchestrator.flows.sweep import Sweep
+from orchestrator.flows.delivery.notify import Notifier
+from orchestrator.flows.work import housekeeping
+from orchestrator.flows.work.rounds import Rounds
+from orchestrator.flows.work.sweep import Sweep
 
 PATIENCE = 20.0
 """Seconds that flows in flight get when the worker is told to stop; the rest is owed to whoever comes next."""

@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from orchestrator.app import App, utc_now
 from orchestrator.flows.context import Context
-from orchestrator.flows.sweep import Sweep
+from orchestrator.flows.work.sweep import Sweep
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.store import accounts, holders, senders, sites, tables
 from orchestrator.store.accounts import Filter

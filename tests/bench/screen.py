@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from orchestrator.entry.http.operators_page import Visitor, render
-from orchestrator.flows.overview import look
+from orchestrator.flows.overview.model import look
 from orchestrator.lifecycle import times
 from orchestrator.store import sites, tables
 from orchestrator.store.engine import Store

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from orchestrator.app import App
 from orchestrator.entry.cli.main import main
-from orchestrator.flows.sweep import Sweep
+from orchestrator.flows.work.sweep import Sweep
 from orchestrator.lifecycle.due import Owed
 from tests.entry.parts_only import PartsOnly
 

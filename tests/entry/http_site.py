@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from orchestrator.flows import convert, fence, provision, reclaim
+from orchestrator.flows.accounts import convert, fence, provision
+from orchestrator.flows.endings import reclaim
 from orchestrator.lifecycle.due import Owed
 from orchestrator.store import accounts
 from tests.entry.http_world import World

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from orchestrator.app import App
-from orchestrator.flows.notify import Notifier
+from orchestrator.flows.delivery.notify import Notifier
 from orchestrator.store import journal, outbox
 from tests.entry import cli_home
 from tests.entry.cli_home import Home

@@ -117,7 +117,7 @@ CHANGES: dict[str, tuple[Words, str]] = {
         "91350100M000100Y43", "--contract", "C-1", "--contract-document", ready.paper, "--receipt", ready.paper,
         "--attest", "unrelated-parties", "--attest", "not-subsidised-elsewhere"), "subsidy.decided"),
 }
-ELSEWHERE = {"account convert": ("contract.asked", "tests/flows/test_convert.py")}
+ELSEWHERE = {"account convert": ("contract.asked", "tests/flows/accounts/test_convert.py")}
 """What needs a longer story than this: the row, and the test that looks for it."""
 NO_REASON = {"init", "reap"}
 """These begin everything, or do what is due anyway."""

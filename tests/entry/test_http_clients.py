@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.flows.notify import deliver
-from orchestrator.flows.webhook import body_of
+from orchestrator.flows.delivery.notify import deliver
+from orchestrator.flows.delivery.webhook import body_of
 from orchestrator.settings import Callbacks
 from orchestrator.store import outbox, senders
 from tests.entry.http_site import usable

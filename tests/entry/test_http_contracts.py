@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orchestrator.flows import contract, entitlement
+from orchestrator.flows.money import contract
+from orchestrator.flows.vouchers import entitlement
 from orchestrator.lifecycle.money import to_fen
 from orchestrator.lifecycle.paper import Paper
 from orchestrator.lifecycle.times import zone

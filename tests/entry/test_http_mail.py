@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.flows import contract
 from orchestrator.flows.context import Context
-from orchestrator.flows.notify import Notifier
+from orchestrator.flows.delivery.notify import Notifier
+from orchestrator.flows.money import contract
 from orchestrator.store import price_lists
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import World, public_key, world

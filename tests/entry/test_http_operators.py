@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.entry.http import operators_page
 from orchestrator.entry.http.pictures import Column, columns, nice
-from orchestrator.flows.overview import look
+from orchestrator.flows.overview.model import look
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.contract import OPEN_END

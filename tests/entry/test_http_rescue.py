@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.flows import operate
+from orchestrator.flows.accounts import operate
 from tests.entry.http_site import usable, work
 from tests.entry.http_world import OFFER, World, public_key, world
 from tests.entry.test_http_claims import mint

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.flows import metering
+from orchestrator.flows.usage import metering
 from orchestrator.store import accounts, usage
 from orchestrator.store.usage import Measured
 from tests.entry.http_site import usable

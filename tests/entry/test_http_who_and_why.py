@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from orchestrator.entry.http.app import create_app
-from orchestrator.flows import contract as papers
+from orchestrator.flows.money import contract as papers
 from orchestrator.flows.trouble import Trouble, mark
 from orchestrator.store import accounts, journal, price_lists
 from tests.entry.http_site import usable

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from orchestrator.flows.callbacks import facts
-from orchestrator.flows.notify import Notifier
-from orchestrator.flows.tell import MAILED
-from orchestrator.flows.webhook import body_of
+from orchestrator.flows.delivery.notify import Notifier
+from orchestrator.flows.delivery.webhook import body_of
+from orchestrator.flows.messages.callbacks import facts
+from orchestrator.flows.messages.tell import MAILED
 from orchestrator.settings import Callbacks
 from orchestrator.store import accounts, outbox, senders
 from tests.entry.node_project import NODE, node

@@ -7,7 +7,7 @@ from orchestrator.entry.worker import Worker
 from orchestrator.store import journal, usage
 from tests.drive import until
 from tests.flows import town as towns
-from tests.flows.test_draw import drawn
+from tests.flows.vouchers.test_draw import drawn
 
 
 def test_meters_are_read_without_anybodys_doing(tmp_path: Path) -> None:

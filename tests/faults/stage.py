@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.app import App
-from orchestrator.flows import certificate
+from orchestrator.flows.accounts.convert import Ask, ask
 from orchestrator.flows.context import Context
-from orchestrator.flows.convert import Ask, ask
-from orchestrator.flows.redeem import Redeem, redeem
+from orchestrator.flows.endings import certificate
+from orchestrator.flows.vouchers.redeem import Redeem, redeem
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import accounts, capacity, certificates, journal, outbox, senders, sites, vouchers

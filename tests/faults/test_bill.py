@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from orchestrator.flows import bill, contract
+from orchestrator.flows.money import bill, contract
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.periods import Period, named
 from orchestrator.store import journal, ledger, price_lists
 from orchestrator.store.ledger import Line
 from tests.faults.stage import Stage
-from tests.flows.test_contract import PRICES
+from tests.flows.money.test_contract import PRICES
 
 LATER = timedelta(days=40).total_seconds()
 VOUCHERS = Decimal("5.00")

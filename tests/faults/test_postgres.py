@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.flows import operate
+from orchestrator.flows.accounts import operate
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.periods import Period
 from orchestrator.lifecycle.programme import Limit

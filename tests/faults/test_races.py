@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from orchestrator.flows import operate
-from orchestrator.flows.claim import claim
-from orchestrator.flows.extend import extend
+from orchestrator.flows.accounts import operate
+from orchestrator.flows.accounts.extend import extend
+from orchestrator.flows.vouchers.claim import claim
 from orchestrator.lifecycle.account import USABLE, State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store.errors import Conflict

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.flows.delivery.notify import LEASE
 from orchestrator.flows.effects import NAMES
-from orchestrator.flows.notify import LEASE
 from orchestrator.store import journal, outbox, senders
 from orchestrator.store.outbox import Filter, Message
 from tests.faults.stage import BRIEF, Processes, Stage
 from tests.flows import postoffice
+from tests.flows.delivery.test_notify import Platform
 from tests.flows.postoffice import PostOffice
-from tests.flows.test_notify import Platform
 
 DELIVERIES = ("notify.claim", "notify.send", "notify.save", "mail.send")
 MOMENTS = pytest.mark.parametrize("moment", ["before", "after"])

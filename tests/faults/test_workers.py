@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from orchestrator.flows.sweep import Sweep
+from orchestrator.flows.work.sweep import Sweep
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import sites, tables, vouchers

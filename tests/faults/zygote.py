@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.app import App
-from orchestrator.flows import bill, booking, export, metering, operate, outages, rescue
+from orchestrator.flows.accounts import operate
+from orchestrator.flows.accounts.drain import drain
 from orchestrator.flows.context import Context
-from orchestrator.flows.drain import drain
+from orchestrator.flows.delivery.notify import Notifier
+from orchestrator.flows.delivery.resend import resend
 from orchestrator.flows.effects import VARIABLE
-from orchestrator.flows.notice import Text, notify
-from orchestrator.flows.notify import Notifier
-from orchestrator.flows.resend import resend
-from orchestrator.flows.rounds import Rounds
-from orchestrator.flows.sweep import Sweep
+from orchestrator.flows.endings import export, rescue
+from orchestrator.flows.messages.notice import Text, notify
+from orchestrator.flows.money import bill
+from orchestrator.flows.usage import metering, outages
+from orchestrator.flows.vouchers import booking
+from orchestrator.flows.work.rounds import Rounds
+from orchestrator.flows.work.sweep import Sweep
 from orchestrator.lifecycle.account import State
 from orchestrator.store import accounts
 from orchestrator.store.accounts import Filter

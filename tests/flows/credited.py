@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from orchestrator.flows import outages
+from orchestrator.flows.usage import outages
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.outage import Outage, Outcome
 from orchestrator.store import outages as store

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from orchestrator.flows import booking, contract, operate
-from orchestrator.flows.extend import extend
-from orchestrator.flows.notice import Text, notify
-from orchestrator.flows.reminders import NOTICE
+from orchestrator.flows.accounts import operate
+from orchestrator.flows.accounts.extend import extend
+from orchestrator.flows.messages.notice import Text, notify
+from orchestrator.flows.messages.reminders import NOTICE
+from orchestrator.flows.money import contract
+from orchestrator.flows.vouchers import booking
 from orchestrator.lifecycle.account import State
 from orchestrator.store import price_lists
 from providers.protocol import TryLater
 from stacks.events import Change
-from tests.flows.test_contract import PRICES
+from tests.flows.money.test_contract import PRICES
 from tests.flows.town import Town
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

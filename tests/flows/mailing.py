@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.flows.notify import Notifier
+from orchestrator.flows.delivery.notify import Notifier
 from orchestrator.settings import Mail
 from orchestrator.store import outbox
 from orchestrator.store.outbox import Filter, Message

@@ -16,10 +16,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.flows import bill, contract, durable, operate
+from orchestrator.flows.accounts import operate
+from orchestrator.flows.accounts.convert import convert
+from orchestrator.flows.accounts.extend import extend
 from orchestrator.flows.context import SitePool
-from orchestrator.flows.convert import convert
-from orchestrator.flows.extend import extend
+from orchestrator.flows.money import bill, contract
+from orchestrator.flows.work import durable
 from orchestrator.lifecycle import money
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Bill
@@ -35,8 +37,8 @@ from orchestrator.store.errors import StoreError
 from orchestrator.store.ledger import Line
 from providers.protocol import Refused, SiteError, TryLater
 from stacks.events import Change
+from tests.flows.money.test_contract import priced
 from tests.flows.mortal import Died, Mortal
-from tests.flows.test_contract import priced
 from tests.flows.town import LARGER, OFFER, town
 
 GONE = {State.RECLAIMING, State.RECLAIMED}

@@ -6,9 +6,9 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from orchestrator.flows import entitlement
-from orchestrator.flows.documents import Documents, read
-from orchestrator.flows.redeem import Accepted
+from orchestrator.flows.documents.reading import Documents, read
+from orchestrator.flows.vouchers import entitlement
+from orchestrator.flows.vouchers.redeem import Accepted
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.lifecycle.programme import Programme

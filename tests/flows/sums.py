@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator.flows import bill, contract, grants, in_kind, metering, subsidy
-from orchestrator.flows.subsidy import Payment
+from orchestrator.flows.money import bill, contract
+from orchestrator.flows.usage import metering
+from orchestrator.flows.vouchers import grants, in_kind, subsidy
+from orchestrator.flows.vouchers.subsidy import Payment
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.bill import Bill
 from orchestrator.lifecycle.errors import RuleError
@@ -25,8 +27,8 @@ from orchestrator.lifecycle.periods import Period, month, named
 from orchestrator.lifecycle.programme import Benefit, Limit, Programme
 from orchestrator.lifecycle.times import zone
 from orchestrator.store import holders
+from tests.flows.money.test_contract import priced
 from tests.flows.scheme import FIRM, apply, balance, checked, code, programme
-from tests.flows.test_contract import priced
 from tests.flows.town import OFFER, START, town
 
 T = TypeVar("T")

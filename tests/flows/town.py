@@ -11,10 +11,10 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from orchestrator.flows.accounts.convert import Ask, ask
 from orchestrator.flows.context import Context, SitePool
-from orchestrator.flows.convert import Ask, ask
-from orchestrator.flows.redeem import Accepted, Redeem, redeem
-from orchestrator.flows.sweep import Sweep
+from orchestrator.flows.vouchers.redeem import Accepted, Redeem, redeem
+from orchestrator.flows.work.sweep import Sweep
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.due import Owed
 from orchestrator.lifecycle.holder import Holder, HolderKind

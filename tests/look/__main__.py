@@ -18,7 +18,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from orchestrator.flows import bill, bill_paper, contract, contract_paper
+from orchestrator.flows.money import bill, bill_paper, contract, contract_paper
 from orchestrator.lifecycle import periods, times
 from orchestrator.lifecycle.holder import Holder, HolderKind
 from orchestrator.lifecycle.paper import Paper, PaperState, terms_of

@@ -87,7 +87,7 @@ def _holder(ctx: Any, ref: str, account: str, why: str) -> dict[str, Any] | None
 @app.command("claim-link", epilog="Example: tenure account claim-link a2k4mzq7xw")
 def claim_link(id: Id, why: Why = "", json: Json = False) -> None:
     """The link with which the holder gets the credential; it is as good as a password until it is claimed."""
-    from orchestrator.flows.claim import claim_url
+    from orchestrator.flows.vouchers.claim import claim_url
     from orchestrator.store import journal
 
     with opened() as ctx:

@@ -70,7 +70,7 @@ def extend(ids: Ids = None, by: Annotated[str | None, typer.Option(help="By so m
         raise CommandError("say either --by how much or --to when", USAGE)
     span = times.span(by) if by is not None else None
     with opened() as ctx:
-        from orchestrator.flows.extend import extend as extend_
+        from orchestrator.flows.accounts.extend import extend as extend_
 
         end = output.when(to, ctx.clock()) if to is not None else None
         run(ctx, "extend", Choice(ids, site, sender, state, ending_before),
@@ -84,7 +84,7 @@ def fence(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state: 
           dry_run: DryRun = False, json: Json = False) -> None:
     """Nobody can use these accounts from now on; nothing is deleted, and the end stays where it is."""
     with opened() as ctx:
-        from orchestrator.flows.operate import fence as fence_
+        from orchestrator.flows.accounts.operate import fence as fence_
 
         run(ctx, "fence", Choice(ids, site, sender, state, ending_before),
             How(most, yes, dry_run, json, usable=not (ids or state)),
@@ -95,7 +95,7 @@ def unfence(ids: Ids = None, site: AtSite = None, sender: OfSender = None, most:
             yes: Yes = False, dry_run: DryRun = False, json: Json = False) -> None:
     """Lift a fence that an operator placed, before the end. A fence at the end is never lifted."""
     with opened() as ctx:
-        from orchestrator.flows.operate import unfence as unfence_
+        from orchestrator.flows.accounts.operate import unfence as unfence_
 
         state = None if ids else "FENCED"
         run(ctx, "unfence", Choice(ids, site, sender, state), How(most, yes, dry_run, json),
@@ -107,7 +107,7 @@ def reclaim(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state
             dry_run: DryRun = False, json: Json = False) -> None:
     """Take accounts back without waiting for end or grace: everything in them is deleted. Always asks."""
     with opened() as ctx:
-        from orchestrator.flows.operate import reclaim as reclaim_
+        from orchestrator.flows.accounts.operate import reclaim as reclaim_
 
         run(ctx, "reclaim", Choice(ids, site, sender, state, ending_before),
             How(most, yes, dry_run, json, always_ask=True, plan=_lost),
@@ -120,7 +120,7 @@ def retry(ids: Ids = None, site: AtSite = None, sender: OfSender = None, most: M
           yes: Yes = False, dry_run: DryRun = False, json: Json = False) -> None:
     """Try what is stuck again now: named accounts, or all that are stuck. A worker, or `tenure reap`, does it."""
     with opened() as ctx:
-        from orchestrator.flows.operate import retry as retry_
+        from orchestrator.flows.accounts.operate import retry as retry_
 
         run(ctx, "retry", Choice(ids, site, sender, stuck=not ids), How(most, yes, dry_run, json),
             lambda ctx, id: retry_(ctx, id, actor=actor(), why=why))
@@ -173,7 +173,7 @@ def _left_out(found: "list[AccountRecord]", records: "list[AccountRecord]") -> s
 def _moved(ctx: "Context", records: "list[AccountRecord]", to: "datetime | None",
            by: timedelta | None) -> "Mapping[str, Planned]":
     """The end that each has and the one that it would have."""
-    from orchestrator.flows.extend import end_of
+    from orchestrator.flows.accounts.extend import end_of
 
     found = {}
     for record in records:
@@ -186,7 +186,7 @@ def _moved(ctx: "Context", records: "list[AccountRecord]", to: "datetime | None"
 
 def _lost(ctx: "Context", records: "list[AccountRecord]") -> "Mapping[str, Planned]":
     """What would be deleted of each, where its site says how much within some seconds, and which are held by what."""
-    from orchestrator.flows.reap import stored
+    from orchestrator.flows.work.reap import stored
     from orchestrator.store import holding
 
     by_site: dict[str, list[str]] = {}

@@ -24,7 +24,7 @@ Html = Annotated[Path | None, typer.Option("--html", help="Write it into this fi
 @app.command(epilog="Example: tenure bill preview a2k4mzq7xw --month 2026-11 --html bill.html --csv bill.csv")
 def preview(account: Account, month: Month, csv: Csv = None, html: Html = None, json: Json = False) -> None:
     """The month's bill as it stands: each line with the rule and the rows it is from. Changes nothing."""
-    from orchestrator.flows import bill as flow
+    from orchestrator.flows.money import bill as flow
 
     with opened() as ctx:
         _tell(ctx, flow.preview(ctx, account, month), csv, html, json)
@@ -34,7 +34,7 @@ def preview(account: Account, month: Month, csv: Csv = None, html: Html = None, 
 def close(account: Account, month: Month, csv: Csv = None, html: Html = None, why: Why = "",
           json: Json = False) -> None:
     """Fix the bill of a month that is over; cash vouchers pay what they can. Again: the same bill."""
-    from orchestrator.flows import bill as flow
+    from orchestrator.flows.money import bill as flow
 
     with opened() as ctx:
         _tell(ctx, flow.close(ctx, account, month, actor=actor(), why=why), csv, html, json)
@@ -56,7 +56,7 @@ def list_(account: Annotated[str | None, typer.Option(help="Of this account only
 
 
 def _tell(ctx: "Context", bill: "Bill", csv: Path | None, html: Path | None, json: bool) -> None:
-    from orchestrator.flows import bill_paper
+    from orchestrator.flows.money import bill_paper
     from orchestrator.lifecycle import times
     from orchestrator.store import accounts, holders
 

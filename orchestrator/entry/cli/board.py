@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.entry.cli import output
-from orchestrator.flows.overview import Level, Overview, Piece, SiteView
-from orchestrator.flows.overview_alarms import Alarm
+from orchestrator.flows.overview.alarms import Alarm
+from orchestrator.flows.overview.model import Level, Overview, Piece, SiteView
 from orchestrator.lifecycle import times
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.store.calendar import OfferPlaces

@@ -68,7 +68,7 @@ def calendar(site: AtSite = None, offer: Annotated[str | None, typer.Option(help
 @app.command(epilog="Example: tenure booking cancel a2k4mzq7xw --why 'the holder asked'")
 def cancel(id: Id, why: Why = "", json: Json = False) -> None:
     """Before it begins: voucher, pool, caps and place are given back."""
-    from orchestrator.flows import booking
+    from orchestrator.flows.vouchers import booking
 
     with opened() as ctx:
         account = booking.cancel(ctx, id, actor=actor(), why=why)
@@ -81,7 +81,7 @@ def cancel(id: Id, why: Why = "", json: Json = False) -> None:
 def move(id: Id, begins_at: Annotated[str, typer.Option(help="The new beginning: a time, or +24h.")], why: Why = "",
          json: Json = False) -> None:
     """Another beginning, where a place is free then. Refused once it is being prepared."""
-    from orchestrator.flows import booking
+    from orchestrator.flows.vouchers import booking
 
     with opened() as ctx:
         account = booking.move(ctx, id, output.when(begins_at, ctx.clock()), actor=actor(), why=why)

@@ -35,7 +35,7 @@ def draft(
     why: Why = "", json: Json = False,
 ) -> None:
     """Draft a contract: its price, its document, and the link at which the holder reads and signs it."""
-    from orchestrator.flows import contract as flow
+    from orchestrator.flows.money import contract as flow
 
     with opened() as ctx:
         made = flow.draft(ctx, account, customer_class, None if until == "open" else output.when(until, ctx.clock()),
@@ -66,7 +66,7 @@ def show(id: Id, link: Annotated[bool, typer.Option(
         "--link", help="With the link at which it is read and signed; that you looked is journalled.")] = False,
          why: Why = "", json: Json = False) -> None:
     """One contract with how its price came about, and its cash vouchers."""
-    from orchestrator.flows import contract as flow
+    from orchestrator.flows.money import contract as flow
     from orchestrator.lifecycle import price
     from orchestrator.store import papers
 
@@ -88,7 +88,7 @@ def show(id: Id, link: Annotated[bool, typer.Option(
 
 
 def _link(ctx: "Context", paper: "Paper", why: str) -> str:
-    from orchestrator.flows import contract as flow
+    from orchestrator.flows.money import contract as flow
     from orchestrator.store import journal
 
     if not paper.terms:
@@ -115,7 +115,7 @@ def document(id: Id, out: Annotated[Path, typer.Option(help="Write it into this 
 def record(id: Id, document: Annotated[str, typer.Option(help="The signed paper's file, or its SHA-256 in hex.")],
            why: Why = "", json: Json = False) -> None:
     """Record that a draft was signed on paper; the account is then converted."""
-    from orchestrator.flows import contract as flow
+    from orchestrator.flows.money import contract as flow
 
     with opened() as ctx:
         signed = flow.sign(ctx, id, digest_of(document), actor=actor(), why=why)
@@ -125,7 +125,7 @@ def record(id: Id, document: Annotated[str, typer.Option(help="The signed paper'
 @app.command(epilog="Example: tenure contract withdraw C-a2k4mzq7xw-1 --why 'price list changed'")
 def withdraw(id: Id, why: Why = "", json: Json = False) -> None:
     """Take a wish or a draft back: its link no longer signs."""
-    from orchestrator.flows import contract as flow
+    from orchestrator.flows.money import contract as flow
 
     with opened() as ctx:
         gone = flow.withdraw(ctx, id, actor=actor(), why=why)
@@ -147,7 +147,7 @@ def _named(tx: "Tx", id: str) -> "Paper":
 
 
 def _row(tx: "Tx", paper: "Paper") -> dict[str, Any]:
-    from orchestrator.flows import contract as flow
+    from orchestrator.flows.money import contract as flow
 
     return {"contract": paper.id, "account": paper.account, "stage": flow.stage_of(tx, paper),
             "price": paper.price if paper.terms else None,

@@ -18,8 +18,8 @@ from orchestrator.lifecycle.account import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.flows.accounts.convert import Ask
     from orchestrator.flows.context import Context, Difference
-    from orchestrator.flows.convert import Ask
     from orchestrator.lifecycle.account import Account
 
 
@@ -42,7 +42,7 @@ def convert(
     replaced or deleted is refused."""
     patience = times.span(wait).total_seconds() if wait else None
     with opened() as ctx:
-        from orchestrator.flows import convert as flow
+        from orchestrator.flows.accounts import convert as flow
 
         account = chosen.select(ctx, Choice(ids=[id]), 1)[0].account
         end = None if until == "open" else output.when(until, ctx.clock())
@@ -65,7 +65,7 @@ def convert(
 
 
 def _ask(ctx: "Context", asked: "Ask", patience: float | None, why: str) -> str:
-    from orchestrator.flows import convert
+    from orchestrator.flows.accounts import convert
 
     known = convert.ask(ctx, asked, actor=actor(), why=why)
     if patience is None:
@@ -89,7 +89,7 @@ def _await(ctx: "Context", account: str, contract: str, patience: float) -> str:
 
 
 def _preview(ctx: "Context", account: "Account", offer: str) -> "Sequence[Difference]":
-    from orchestrator.flows import placement
+    from orchestrator.flows.accounts import placement
     from orchestrator.flows.context import spec_of
 
     if account.state not in (State.ACTIVE, State.FENCED):

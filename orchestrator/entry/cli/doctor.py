@@ -142,7 +142,7 @@ def _oidc(ctx: "Context") -> "list[Finding]":
 
 def _mail(ctx: "Context") -> "Finding":
     """Whether the mail server lets us in; without one, that nobody is written to."""
-    from orchestrator.flows.smtp import ServerAway, Session
+    from orchestrator.flows.delivery.smtp import ServerAway, Session
     from providers.protocol import Finding
 
     settings = ctx.settings.mail

@@ -11,9 +11,9 @@ from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import USAGE, CommandError, Json, Why, Yes
 
 if TYPE_CHECKING:
+    from orchestrator.flows.accounts.drain import Stay
     from orchestrator.flows.context import Context
-    from orchestrator.flows.drain import Stay
-    from orchestrator.flows.notice import Text
+    from orchestrator.flows.messages.notice import Text
     from orchestrator.lifecycle.account import Account
 
 Name = Annotated[str, typer.Argument(help="The site's name.")]
@@ -42,7 +42,7 @@ def drain(
     why: Why = "", yes: Yes = False, json: Json = False,
 ) -> None:
     """Give a site no new accounts. Those that are there run out by themselves, unless --end-by says otherwise."""
-    from orchestrator.flows import drain as flow
+    from orchestrator.flows.accounts import drain as flow
 
     said = text_of(text_zh, text_en) if text_zh or text_en else None
     if (said is not None and not notify) or (contract and end_by is None):
@@ -76,7 +76,7 @@ def _confirmed(name: str, shortened: "list[Stay]", told: "list[Stay]", most: int
 def _acted(ctx: "Context", shortened: "list[Stay]", told: "list[Stay]", said: "Text | None",
            why: str) -> list[dict[str, Any]]:
     """End each, tell each; one that fails stops no other. Who is told is told the end that holds by then."""
-    from orchestrator.flows import drain as flow
+    from orchestrator.flows.accounts import drain as flow
 
     stays = {stay.account.id: stay for stay in shortened}
 
@@ -132,7 +132,7 @@ def _answer(name: str, plan: bool, stays: "list[Stay]", results: list[dict[str, 
 
 def undrain(name: Name, why: Why = "", json: Json = False) -> None:
     """New accounts again. Ends that were moved stay where they are."""
-    from orchestrator.flows import drain as flow
+    from orchestrator.flows.accounts import drain as flow
 
     with opened() as ctx:
         flow.drain(ctx, name, False, actor=actor(), why=why)

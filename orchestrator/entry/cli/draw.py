@@ -34,8 +34,8 @@ def open_(
 ) -> None:
     """Open a week's draw. Less than the programme promises for a week is refused."""
     from orchestrator.entry.cli.voucher import owner_of
-    from orchestrator.flows import draw as flow
-    from orchestrator.flows.entitlement import named
+    from orchestrator.flows.vouchers import draw as flow
+    from orchestrator.flows.vouchers.entitlement import named
     from orchestrator.store.draws import DrawRow
 
     prizes = tuple(prize for some in vouchers for prize in _prizes(some))
@@ -75,7 +75,7 @@ def enter(
     json: Json = False,
 ) -> None:
     """Enter a holder. Late, double and ineligible entries are refused, each with its rule."""
-    from orchestrator.flows import draw as flow
+    from orchestrator.flows.vouchers import draw as flow
 
     holder = checked_holder({"id": holder_id, "name": holder_name, "kind": kind, "email": email, "entity": entity,
                              "categories": category or [], "city": city, "attestations": attest or []})
@@ -107,7 +107,7 @@ def run(
     why: Why = "", json: Json = False,
 ) -> None:
     """First without a value: the list of entrants is fixed and committed to by its hash. Then with one: it is drawn."""
-    from orchestrator.flows import draw as flow
+    from orchestrator.flows.vouchers import draw as flow
 
     with opened() as ctx:
         published = (flow.close(ctx, name, actor(), why) if value is None else
@@ -144,7 +144,7 @@ def verify(
 def winners(name: Name, why: Why = "", json: Json = False) -> None:
     """Who has won what, with the codes, secrets of their winners, and whom to send them to: personal data. Who looked
     stands in the journal."""
-    from orchestrator.flows import draw as flow
+    from orchestrator.flows.vouchers import draw as flow
 
     with opened() as ctx:
         found = flow.winners(ctx, name, actor(), why)
@@ -154,7 +154,7 @@ def winners(name: Name, why: Why = "", json: Json = False) -> None:
 @app.command("next", epilog="Example: tenure draw next 2027-w10")
 def next_(name: Name, why: Why = "", json: Json = False) -> None:
     """Pass on what its winners did not redeem in time, to those who wait. A worker does so by itself."""
-    from orchestrator.flows import draw as flow
+    from orchestrator.flows.vouchers import draw as flow
 
     with opened() as ctx:
         found = flow.pass_on(ctx, name, actor(), why)

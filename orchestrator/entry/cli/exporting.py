@@ -34,7 +34,7 @@ def export(
     if target == "-" and json:
         raise CommandError("--to - writes the tar to stdout: there is no place for --json", USAGE)
     with opened() as ctx, output.progress(f"exporting {id}") as progress:
-        from orchestrator.flows import export as flow
+        from orchestrator.flows.endings import export as flow
 
         with _written(target) as file:
             done = 0

@@ -20,7 +20,7 @@ def root() -> None:
 def send_test(address: Annotated[str, typer.Argument(help="Where the test goes.")], json: Json = False
               ) -> None:
     """Send a test mail, now. Exit code 1 when the server does not take it."""
-    from orchestrator.flows import mail
+    from orchestrator.flows.delivery import mail
 
     if "@" not in address.strip("@"):
         raise CommandError(f"{address!r} is no mail address: write name@example.edu.cn", USAGE)

@@ -12,7 +12,7 @@ from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
-    from orchestrator.flows.notice import Text
+    from orchestrator.flows.messages.notice import Text
     from orchestrator.lifecycle.account import Account
 
 TextZh = Annotated[str | None, typer.Option("--text-zh", help="What is said, in Chinese; no names.")]
@@ -32,7 +32,7 @@ def notify(ids: Ids = None, text_zh: TextZh = None, text_en: TextEn = None, site
     said = text_of(text_zh, text_en)
     unseen: list[str] = []
     with opened() as ctx:
-        from orchestrator.flows.notice import notify as notify_
+        from orchestrator.flows.messages.notice import notify as notify_
 
         def act(ctx: "Context", id: str) -> "Account":
             noticed = notify_(ctx, id, said, actor=actor(), why=why)
@@ -53,7 +53,7 @@ def notify(ids: Ids = None, text_zh: TextZh = None, text_en: TextEn = None, site
 
 def text_of(zh: str | None, en: str | None) -> "Text":
     """Both texts, fit for a terminal."""
-    from orchestrator.flows.notice import checked
+    from orchestrator.flows.messages.notice import checked
 
     if not zh or not en:
         raise CommandError("say it in both languages: --text-zh and --text-en", USAGE)

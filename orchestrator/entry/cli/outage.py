@@ -27,7 +27,7 @@ def add(site: Annotated[str, typer.Argument(help="The site's name.")],
         most: Annotated[int, typer.Option("--max", min=1, help="Refuse to touch more accounts than so many.")] = 1000,
         yes: Yes = False, dry_run: DryRun = False, json: Json = False) -> None:
     """Tell of an outage and make it good at once. Told twice it is one; what sites tell themselves comes by itself."""
-    from orchestrator.flows import outages
+    from orchestrator.flows.usage import outages
 
     with opened() as ctx:
         with ctx.store.read() as tx:
@@ -62,7 +62,7 @@ def list_(site: Annotated[str | None, typer.Option("--site", help="Only of this 
           accounts: Annotated[bool, typer.Option("--accounts", help="What each meant for each account.")] = False,
           json: Json = False) -> None:
     """Outages, newest first, and what was made good."""
-    from orchestrator.flows import outages
+    from orchestrator.flows.usage import outages
 
     with opened() as ctx:
         if site is not None:

@@ -47,7 +47,7 @@ def resend(ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="N
            unsent: Unsent = False, given_up: GivenUp = False, most: Most = 100, why: Why = "", yes: Yes = False,
            dry_run: DryRun = False, json: Json = False) -> None:
     """Send messages again, under their own ids: who has one already knows it again. A worker delivers them."""
-    from orchestrator.flows.resend import resend as resend_
+    from orchestrator.flows.delivery.resend import resend as resend_
     from orchestrator.store import outbox
 
     if not (ids or account or sender or channel or type or unsent or given_up):
@@ -81,7 +81,7 @@ def resend(ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="N
 def send(most: Annotated[int, typer.Option("--max", min=1, help="Try at most so many.")] = 1000, json: Json = False
          ) -> None:
     """Deliver what is due, now. Needs no server and no worker; safe beside one. It does only what is owed anyway."""
-    from orchestrator.flows.notify import deliver_due
+    from orchestrator.flows.delivery.notify import deliver_due
 
     with opened() as ctx, output.progress("delivering"):
         tried = deliver_due(ctx, most)

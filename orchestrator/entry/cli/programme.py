@@ -33,7 +33,7 @@ def list_(json: Json = False) -> None:
 def show(name: Annotated[str, typer.Argument(metavar="PROGRAMME")], json: Json = False) -> None:
     """One programme, field by field, as its file says it; with --json as it is kept."""
     from orchestrator.entry.cli.programme_shown import fields
-    from orchestrator.flows.entitlement import named
+    from orchestrator.flows.vouchers.entitlement import named
 
     with opened() as ctx, ctx.store.read() as tx:
         found = named(tx, name)
@@ -52,7 +52,7 @@ def export(programme: Annotated[str | None, typer.Option(help="Of this programme
            why: Why = "", json: Json = False) -> None:
     """All that was given, subsidies too, as CSV (UTF-8): a line for each grant, given back or not. No names: credit
     codes and the senders' ids of holders. That you looked is journalled."""
-    from orchestrator.flows import grants
+    from orchestrator.flows.vouchers import grants
 
     if sum([month is not None, year is not None, from_ is not None or until is not None]) > 1:
         raise CommandError("say one of --month, --year, or --from and --until", USAGE)

@@ -77,7 +77,7 @@ def list_(subject: Annotated[str | None, typer.Option(help="Of this account, sit
 @certificate.command("verify", epilog="Example: tenure certificate verify a2k4mzq7xw")
 def verify_certificate(id: Id, json: Json = False) -> None:
     """Whether the account's certificate is signed with Tenure's key over exactly its bytes."""
-    from orchestrator.flows.certificate import public_key, verifies
+    from orchestrator.flows.endings.certificate import public_key, verifies
 
     with opened() as ctx:
         known = _certificate(ctx, id)
@@ -95,7 +95,7 @@ def show(id: Id, out: Annotated[Path | None, typer.Option(
     """Print the certificate, exactly as it was signed."""
     import base64
 
-    from orchestrator.flows.certificate import public_key
+    from orchestrator.flows.endings.certificate import public_key
 
     with opened() as ctx:
         known = _certificate(ctx, id)

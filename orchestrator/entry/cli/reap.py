@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.flows.context import Context
-    from orchestrator.flows.orphans import Orphan
+    from orchestrator.flows.endings.orphans import Orphan
 
 ACCOUNT = re.compile(r"a[a-z2-7]{9}")
 MOST_NAMED = 5
@@ -36,7 +36,7 @@ def reap(dry_run: DryRun = False,
 
     It does nothing that is not owed anyway, so it never asks. Exit code 3 when something is stuck.
     """
-    from orchestrator.flows.reap import reap as reap_
+    from orchestrator.flows.work.reap import reap as reap_
 
     with opened() as ctx:
         if dry_run or at is not None:
@@ -53,7 +53,7 @@ def reap(dry_run: DryRun = False,
 
 
 def _rehearse(ctx: "Context", at: str | None, most: int | None, json: bool) -> None:
-    from orchestrator.flows.reap import plan
+    from orchestrator.flows.work.reap import plan
 
     now = ctx.clock()
     when = output.when(at, now) if at else now
@@ -84,7 +84,7 @@ def sweep(site: Annotated[str, typer.Argument(help="The site's name.")],
           most: Annotated[int, typer.Option("--max", min=1, help="Refuse to remove more than so many.")] = 10,
           why: Why = "", yes: Yes = False, json: Json = False) -> None:
     """What is at a site and belongs to no live account. Exit code 1 when something is there and stays."""
-    from orchestrator.flows import orphans
+    from orchestrator.flows.endings import orphans
 
     with opened() as ctx:
         with output.progress(f"looking at {site}"):
@@ -121,7 +121,7 @@ def hold(target: Annotated[str, typer.Argument(metavar="ACCOUNT|SITE|all", help=
 
     Each of the three is a hold of its own: letting one go leaves the others.
     """
-    from orchestrator.flows import operate
+    from orchestrator.flows.accounts import operate
 
     with opened() as ctx:
         account, site = _target(ctx, target)

@@ -17,7 +17,7 @@ from orchestrator.lifecycle.errors import RuleError
 if TYPE_CHECKING:
     from orchestrator.entry.http.payloads import VoucherIn
     from orchestrator.flows.context import Context
-    from orchestrator.flows.redeem import Accepted
+    from orchestrator.flows.vouchers.redeem import Accepted
     from orchestrator.store.senders import Sender
 
 MOST_ATTEMPTS = 1000
@@ -104,7 +104,7 @@ def _checked(data: dict[str, object]) -> "VoucherIn":
 
 
 def _redeem(ctx: "Context", sender: "Sender", data: "VoucherIn", why: str) -> "Accepted":
-    from orchestrator.flows.redeem import redeem
+    from orchestrator.flows.vouchers.redeem import redeem
     from orchestrator.store import journal
 
     said = jsonlib.dumps(_said(data), sort_keys=True, ensure_ascii=False)

@@ -99,7 +99,7 @@ def mail(name: Name, wanted: Annotated[str, typer.Argument(metavar="on|off", hel
 @app.command("test", epilog="Example: tenure sender test city-portal")
 def send_test(name: Name, why: Why = "", json: Json = False) -> None:
     """Send a signed test to the sender's callback, now. Exit code 1 when it does not arrive."""
-    from orchestrator.flows.notify import deliver
+    from orchestrator.flows.delivery.notify import deliver
     from orchestrator.store import journal, outbox
 
     with opened() as ctx:
@@ -147,7 +147,7 @@ def _checked_callback(url: str | None) -> None:
 
 def _warn_if_blocked(url: str | None, ctx: "Context") -> None:
     """Of an address that is written in figures it is known at once that nothing will ever go there."""
-    from orchestrator.flows.egress import blocked
+    from orchestrator.flows.delivery.egress import blocked
 
     if url is not None and (address := blocked(urlsplit(url).hostname or "", ctx.settings.callbacks.allow)):
         output.note(f"callbacks never go to {address}, which is not public: add its network to `callbacks.allow` in "

@@ -13,8 +13,8 @@ from orchestrator.entry.cli.opening import actor, home, opened
 from orchestrator.entry.cli.output import CommandError, DryRun, Json, Why, cell
 
 if TYPE_CHECKING:
-    from orchestrator.flows.apply import Change
-    from orchestrator.flows.documents import Documents
+    from orchestrator.flows.documents.apply import Change
+    from orchestrator.flows.documents.reading import Documents
 
 SETTINGS = """\
 # Settings of Tenure. Each stands here with its default; take the # away to change it.
@@ -99,7 +99,7 @@ def apply(
     why: Why = "", dry_run: DryRun = False, json: Json = False,
 ) -> None:
     """Make sites, offers, programmes and prices as the files say. What they do not mention stays."""
-    from orchestrator.flows.apply import apply as apply_
+    from orchestrator.flows.documents.apply import apply as apply_
 
     with opened() as ctx:
         changes = apply_(ctx, _read(file, ctx.clock()), dry_run, actor(), why)
@@ -115,8 +115,8 @@ def apply(
 
 
 def _read(files: list[str], now: Any) -> "Documents":
-    from orchestrator.flows.documents import Documents, read
-    from orchestrator.flows.yaml_fields import BadDocument, Problem
+    from orchestrator.flows.documents.fields import BadDocument, Problem
+    from orchestrator.flows.documents.reading import Documents, read
     from providers.registry import KINDS
 
     found, problems = Documents(), list[Problem]()

@@ -50,8 +50,8 @@ def refresh(id: Id, why: Why = "", json: Json = False) -> None:
 @app.command(epilog="Example: tenure stack up a2k4mzq7xw")
 def up(id: Id, why: Why = "", json: Json = False) -> None:
     """Make the account's parts what they should be. Never lifts a fence; refused when it would replace or delete."""
+    from orchestrator.flows.accounts.convert import DESTRUCTIVE
     from orchestrator.flows.context import spec_of
-    from orchestrator.flows.convert import DESTRUCTIVE
 
     with opened() as ctx, _held(ctx, id, "up") as account:
         _note(ctx, id, "up", why)
@@ -84,9 +84,9 @@ def destroy(id: Id, why: Why = "", yes: Yes = False, json: Json = False) -> None
 @contextmanager
 def _held(ctx: "Context", id: str, what: str) -> "Iterator[Account]":
     """The account, claimed for as long as this takes, and given back with nothing of it changed."""
-    from orchestrator.flows.claims_kept import ClaimsKept
+    from orchestrator.flows.accounts.operate import take
     from orchestrator.flows.effects import commit
-    from orchestrator.flows.operate import take
+    from orchestrator.flows.work.claims_kept import ClaimsKept
     from orchestrator.store import accounts
     from orchestrator.store.errors import Conflict
 

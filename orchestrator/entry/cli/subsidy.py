@@ -35,7 +35,7 @@ def decide(
     json: Json = False,
 ) -> None:
     """Decide on one payment. The same payment again is the same answer; nothing is subsidised twice."""
-    from orchestrator.flows import subsidy as flow
+    from orchestrator.flows.vouchers import subsidy as flow
     from orchestrator.lifecycle.money import yuan
 
     for what, given in (("PAYMENT", payment), ("--contract", contract)):
@@ -61,7 +61,7 @@ def export(programme: Annotated[str | None, typer.Option(help="Of this programme
            out: Annotated[Path | None, typer.Option(help="Write it into this file; else stdout.")] = None,
            json: Json = False) -> None:
     """What was decided as CSV (UTF-8), each line with its evidence."""
-    from orchestrator.flows import subsidy as flow
+    from orchestrator.flows.vouchers import subsidy as flow
 
     with opened() as ctx:
         found = flow.export(ctx, programme)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.flows.context import Context
-    from orchestrator.flows.overview import Overview
+    from orchestrator.flows.overview.model import Overview
 
 EVERY = 1.0
 SHARE = 5
@@ -32,7 +32,7 @@ def top(once: Annotated[bool, typer.Option("--once", help="Show it once and end;
 
     Shown once, the exit code is 3 when an account is stuck or past its end and not known to be fenced.
     """
-    from orchestrator.flows.overview import overview
+    from orchestrator.flows.overview.model import overview
 
     with opened() as ctx:
         if once or json or not sys.stdout.isatty():
@@ -71,7 +71,7 @@ def _watch(ctx: "Context") -> None:
     from rich.text import Text
 
     from orchestrator.entry.cli.board import board
-    from orchestrator.flows.overview import overview
+    from orchestrator.flows.overview.model import overview
     from orchestrator.store.errors import StoreBusy
 
     console = _console()

@@ -19,8 +19,8 @@ from orchestrator.lifecycle import usage as rules
 
 if TYPE_CHECKING:
     from orchestrator.flows.context import Context
-    from orchestrator.flows.metering import Round
-    from orchestrator.flows.used import Used
+    from orchestrator.flows.usage.metering import Round
+    from orchestrator.flows.usage.used import Used
 
 app = typer.Typer(help="What accounts have used, by meter and hour. What nobody measured is shown as a gap.")
 
@@ -36,7 +36,7 @@ Until = Annotated[str | None, typer.Option("--until", help="Until this time.")]
 def show(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")],
          from_: From = None, until: Until = None, json: Json = False) -> None:
     """One account's use by civil day and meter. GAP: how much of the lease nobody measured."""
-    from orchestrator.flows import used
+    from orchestrator.flows.usage import used
 
     with opened() as ctx:
         since, end = (output.when(one, ctx.clock()) if one else None for one in (from_, until))
@@ -77,7 +77,7 @@ def export(month: Annotated[str | None, typer.Option(help="A civil month: 2026-1
         raise CommandError("say either --month, or --from and perhaps --until", USAGE)
     if format not in ("csv", "json"):
         raise CommandError(f"--format is csv or json, not {format!r}", USAGE)
-    from orchestrator.flows import used
+    from orchestrator.flows.usage import used
 
     with opened() as ctx:
         since, end = _period(ctx, month, from_, until)
@@ -148,7 +148,7 @@ def read(ids: Ids = None, site: AtSite = None, sender: OfSender = None, state: I
 
     With --all or --site, the sites are asked for outages, too, and these are made good.
     """
-    from orchestrator.flows import metering, outages
+    from orchestrator.flows.usage import metering, outages
 
     choice = Choice(ids, site, sender, state, ending_before)
     with opened() as ctx:
@@ -193,7 +193,7 @@ def _tell(done: "list[Round]", json: bool) -> None:
 def waive(account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")],
           why: Why, json: Json = False) -> None:
     """Let an account be removed without a last reading, if its site cannot give one. The gap stays visible."""
-    from orchestrator.flows import metering
+    from orchestrator.flows.usage import metering
 
     with opened() as ctx:
         metering.waive(ctx, account, actor=actor(), why=why)

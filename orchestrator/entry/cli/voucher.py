@@ -150,7 +150,7 @@ def _programme(tx: "Tx", put: Put) -> "Programme_ | None":
     """The programme, and what each voucher of it is worth; None where an offer is named."""
     if put.programme is None:
         return None
-    from orchestrator.flows.entitlement import named
+    from orchestrator.flows.vouchers.entitlement import named
     from orchestrator.lifecycle import programme as rules
     from orchestrator.lifecycle.money import yuan
 
@@ -164,7 +164,7 @@ def _programme(tx: "Tx", put: Put) -> "Programme_ | None":
 
 
 def _written(tx: "Tx", owner: str, put: Put, programme: "Programme_ | None", some: list[str]) -> int:
-    from orchestrator.flows import entitlement
+    from orchestrator.flows.vouchers import entitlement
     from orchestrator.store import sites, vouchers
 
     assert put.start is not None

@@ -14,9 +14,9 @@ from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, NotifyIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
 from orchestrator.entry.http.signing import sign
-from orchestrator.flows import operate
-from orchestrator.flows.extend import extend
-from orchestrator.flows.notice import checked, notify
+from orchestrator.flows.accounts import operate
+from orchestrator.flows.accounts.extend import extend
+from orchestrator.flows.messages.notice import checked, notify
 
 _REFUSALS = refusals(400, 401, 403, 404, 409, 413, 422, 429, 503)
 

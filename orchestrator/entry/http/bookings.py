@@ -18,7 +18,7 @@ from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.names import ACCOUNT, PLAIN
 from orchestrator.entry.http.payloads import MoveIn, WhyIn, parse
 from orchestrator.entry.http.shapes import AccountOut, account_out
-from orchestrator.flows import booking
+from orchestrator.flows.vouchers import booking
 from orchestrator.lifecycle import times
 from orchestrator.store import accounts, calendar
 from orchestrator.store.accounts import AccountRecord, Filter

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import httpx
 
-from orchestrator.flows.patience import Line, Patience
+from orchestrator.flows.delivery.patience import Line, Patience
 
 MOST = 1 << 20
 

@@ -22,9 +22,9 @@ from orchestrator.entry.http.pages import Language, spoken
 from orchestrator.entry.http.payloads import ClaimIn, WishIn, check, parse
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.refusals import problem_of
-from orchestrator.flows.claim import account_of, claim, from_json
-from orchestrator.flows.contract import wish
-from orchestrator.flows.rescue import minted, open_until, rescue
+from orchestrator.flows.endings.rescue import minted, open_until, rescue
+from orchestrator.flows.money.contract import wish
+from orchestrator.flows.vouchers.claim import account_of, claim, from_json
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, sites

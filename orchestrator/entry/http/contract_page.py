@@ -5,7 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from orchestrator.entry.http.pages import Language, Pages
-from orchestrator.flows.contract_paper import shown
+from orchestrator.flows.money.contract_paper import shown
 from orchestrator.lifecycle import price
 from orchestrator.lifecycle.paper import Paper
 

@@ -18,8 +18,8 @@ from orchestrator.entry.http.pages import Language, spoken
 from orchestrator.entry.http.payloads import SignIn, check
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.strict_json import loads
-from orchestrator.flows import contract as flow
 from orchestrator.flows.context import Context
+from orchestrator.flows.money import contract as flow
 from orchestrator.lifecycle.account import Account
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.paper import PaperState

@@ -16,7 +16,7 @@ from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed, pa
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
 from orchestrator.entry.http.signing import sign
-from orchestrator.flows.redeem import Accepted, answered, redeem
+from orchestrator.flows.vouchers.redeem import Accepted, answered, redeem
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, redemptions, senders
 from orchestrator.store.engine import Tx

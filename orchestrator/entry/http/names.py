@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
-from orchestrator.flows.claim import checked_key
+from orchestrator.flows.vouchers.claim import checked_key
 from orchestrator.lifecycle.errors import RuleError
 
 _RESERVED = frozenset({"root", "admin", "daemon", "nobody", "sshd", "sudo", "toor", "wheel", "tenure"})

@@ -13,7 +13,7 @@ from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.operators_page import Visitor
 from orchestrator.entry.http.pages import spoken
 from orchestrator.entry.http.session import visitor
-from orchestrator.flows.overview import Overview, overview
+from orchestrator.flows.overview.model import Overview, overview
 from orchestrator.lifecycle import times
 
 FRESH = 2.0

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta, tzinfo
 
 from orchestrator.entry.http.pages import Language, Pages
 from orchestrator.entry.http.pictures import Column, Picture, columns
-from orchestrator.flows.overview import Overview, Piece
-from orchestrator.flows.overview_alarms import Alarm
+from orchestrator.flows.overview.alarms import Alarm
+from orchestrator.flows.overview.model import Overview, Piece
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.store.calendar import OfferPlaces

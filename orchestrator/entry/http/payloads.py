@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.entry.http.names import AccountId, Mail, OfferName, PersonName, PlainId, PublicKey, VoucherCode
 from orchestrator.entry.http.strict_json import loads
-from orchestrator.flows.redeem import Redeem
+from orchestrator.flows.vouchers.redeem import Redeem
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind, credit_code

@@ -11,7 +11,7 @@ from orchestrator.entry.http.auth import READERS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
 from orchestrator.entry.http.problems import Problem
-from orchestrator.flows.certificate import public_key
+from orchestrator.flows.endings.certificate import public_key
 from orchestrator.lifecycle.account import State
 from orchestrator.store import certificates
 from orchestrator.store.certificates import Certificate

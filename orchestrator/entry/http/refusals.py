@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from orchestrator.entry.http.problems import Problem
-from orchestrator.flows.booking import NoPlace
+from orchestrator.flows.vouchers.booking import NoPlace
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store.errors import Busy, Conflict, KeyTaken, NotFound, StoreBusy, StoreFull
 from providers.protocol import NeedsHuman, Refused, SiteError, Stale, TryLater

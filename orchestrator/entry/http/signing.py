@@ -3,7 +3,7 @@
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.payloads import ContractTerms
 from orchestrator.entry.http.problems import Problem
-from orchestrator.flows.convert import Ask, ask
+from orchestrator.flows.accounts.convert import Ask, ask
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.store import contracts
 from orchestrator.store.errors import Conflict

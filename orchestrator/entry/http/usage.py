@@ -12,7 +12,7 @@ from orchestrator.entry.http.auth import READERS, Caller, caller, visible
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import refusals
 from orchestrator.entry.http.payloads import Instant
-from orchestrator.flows import used
+from orchestrator.flows.usage import used
 from orchestrator.lifecycle import usage as rules
 from orchestrator.lifecycle.errors import RuleError
 

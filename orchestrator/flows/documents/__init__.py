@@ -1,0 +1,1 @@
+"""Offers, sites and programmes as operators write them in YAML, and applying them."""

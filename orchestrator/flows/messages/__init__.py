@@ -1,0 +1,1 @@
+"""What senders and holders are told, and when."""

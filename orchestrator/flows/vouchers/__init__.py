@@ -1,0 +1,1 @@
+"""From a voucher to its holder's key: the rules of its programme, redeeming, booking, drawing, claiming."""
