@@ -2,10 +2,13 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,14 +102,26 @@ def test_on_a_terminal_it_is_live_until_interrupted(home: Home, variables: dict[
     leader, follower = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "70", "LINES": "40"} | variables
     process = subprocess.Popen([sys.executable, "-m", "orchestrator.entry.cli.main", "--home", str(home.folder), "top"],
-                               stdin=follower, stdout=follower, stderr=follower, env=environment)
+                               stdin=follower, stdout=follower, stderr=follower, env=environment,
+                               preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
     os.close(follower)
-    seen = b""
-    while b"PAST END" not in seen:
-        seen += os.read(leader, 65536)
-    process.send_signal(signal.SIGINT)
-    while b"\x1b[?1049l" not in seen:
-        seen += os.read(leader, 65536)
-    assert process.wait(60) == 0
-    os.close(leader)
+    try:
+        seen = read_until(leader, b"PAST END")
+        process.send_signal(signal.SIGINT)
+        seen += read_until(leader, b"\x1b[?1049l")
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
     assert (b"\x1b[1;31m" in seen) is coloured
+
+
+def read_until(terminal: int, text: bytes, seconds: float = 60) -> bytes:
+    """What a terminal shows up to `text` and shortly after."""
+    seen, deadline = b"", time.monotonic() + seconds
+    while text not in seen:
+        ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"not shown within {seconds:g} s: {text!r}"
+        seen += os.read(terminal, 65536)
+    return seen
