@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.lifecycle.due import Owed
 from stacks import cli
+from tests.drive import until
 from tests.entry.cli_home import Home, made
 
 needs_pulumi = pytest.mark.skipif(cli.find() is None, reason=f"no Pulumi {cli.VERSION}: python -m stacks.install")
@@ -17,11 +18,12 @@ needs_pulumi = pytest.mark.skipif(cli.find() is None, reason=f"no Pulumi {cli.VE
 
 def reaped(home: Home, what: str) -> list[str]:
     """Reap until something of this kind was done."""
-    while True:
+    def reap() -> list[str] | None:
         said = home("reap", "--json")
         assert said.code == 0, said.err
-        if found := said.json[what]:
-            return list(found)
+        return list(said.json[what]) or None
+
+    return until(what, reap, within=60)
 
 
 def test_a_rehearsal_tells_what_a_time_would_bring(tmp_path: Path) -> None:

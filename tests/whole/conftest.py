@@ -22,6 +22,7 @@ BRIEF = timedelta(seconds=12)
 LONG = timedelta(hours=2)
 OFFERS = [
     offer_document("brief", BRIEF, grace="1s"),
+    offer_document("converted", timedelta(seconds=30), grace="1s"),
     offer_document("fetched", timedelta(seconds=8), grace="20s"),
     offer_document("graceful", timedelta(seconds=8), grace="1h"),
     offer_document("lasting", LONG, grace="1h"),

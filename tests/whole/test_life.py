@@ -57,7 +57,7 @@ def test_with_tenure_dead_the_site_ends_the_account(world: World, tenancy: Calla
 
 def test_conversion_keeps_what_runs_and_the_old_end_passes(world: World, tenancy: Callable[..., Tenancy]) -> None:
     """Container, file, uid, subvolume and address are the same; after the old end nothing has stopped."""
-    mine = tenancy("brief")
+    mine = tenancy("converted")
     end = datetime.fromisoformat(mine.seen["ends_at"]).timestamp()
     name = mine.holder.ssh("container", "run", "-d", "--name", "work", IMAGE, "sleep", "100000").stdout
     mine.holder.ssh("echo kept > data")

@@ -13,14 +13,12 @@ from orchestrator.entry.cli.chosen import Choice
 from orchestrator.entry.cli.opening import actor, opened
 from orchestrator.entry.cli.output import USAGE, CommandError, DryRun, Json, Why, Yes
 from orchestrator.lifecycle import times
-from orchestrator.lifecycle.account import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.flows.accounts.convert import Ask
     from orchestrator.flows.context import Context, Difference
-    from orchestrator.lifecycle.account import Account
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +45,8 @@ def convert(
         account = chosen.select(ctx, Choice(ids=[id]), 1)[0].account
         end = None if until == "open" else output.when(until, ctx.clock())
         asked = flow.Ask(contract, id, offer or account.offer.name, end, digest_of(document))
-        changes = _preview(ctx, account, asked.offer)
+        with output.progress(f"looking at {id}"):
+            changes = flow.preview(ctx, account, asked)
         if not json:
             show_changes(changes)
         if any(change.op in flow.DESTRUCTIVE for change in changes):
@@ -86,18 +85,6 @@ def _await(ctx: "Context", account: str, contract: str, patience: float) -> str:
         if state in ("active", "refused", "ended") or time.monotonic() >= end:
             return state
         ctx.wake.wait(0.2)
-
-
-def _preview(ctx: "Context", account: "Account", offer: str) -> "Sequence[Difference]":
-    from orchestrator.flows.accounts import placement
-    from orchestrator.flows.context import spec_of
-
-    if account.state not in (State.ACTIVE, State.FENCED):
-        return ()
-    with ctx.store.read() as tx:
-        wanted = placement.offer_named(tx, offer)
-    with output.progress(f"looking at {account.id}"):
-        return ctx.stacks.preview(account.id, spec_of(account, wanted), ctx.sites.get(account.site))
 
 
 def told(changes: "Sequence[Difference]") -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import accounts, capacity, contracts, journal
 from orchestrator.store.accounts import Claimed
 from orchestrator.store.engine import Tx
-from providers.protocol import AlreadyFenced, Site
+from providers.protocol import AlreadyFenced, Site, SiteError
 
 DESTRUCTIVE = frozenset({"replace", "delete"})
 
@@ -35,6 +35,28 @@ class Ask:
     ends_at: datetime | None
     document: str
 
+    def contract(self) -> Contract:
+        """The contract that this becomes."""
+        return Contract(self.id, self.account, self.offer, self.ends_at or OPEN_END, self.document)
+
+
+def preview(ctx: Context, account: Account, asked: Ask) -> Sequence[Difference]:
+    """What the conversion would change; nothing where there is nothing to change yet, or any more.
+
+    RuleError as of `ask`, also when the account has come to its end while it was looked at; SiteError.
+    """
+    if account.state not in (State.ACTIVE, State.FENCED):
+        return ()
+    with ctx.store.read() as tx:
+        offer = placement.offer_named(tx, asked.offer)
+    try:
+        return ctx.stacks.preview(account.id, spec_of(account, offer), ctx.sites.get(account.site))
+    except SiteError:
+        with ctx.store.read() as tx:
+            now = accounts.get(tx, account.id)
+        _convertible(now or account, asked.contract(), ctx.clock())
+        raise
+
 
 def ask(ctx: Context, asked: Ask, *, actor: str, sender: str | None = None, why: str = "") -> Contract:
     """Write the wish down; the sweep converts. The same contract again is the same answer. `sender` (its id) limits
@@ -43,8 +65,7 @@ def ask(ctx: Context, asked: Ask, *, actor: str, sender: str | None = None, why:
     RuleError: not_found, not_ready, too_late, contract_pending, already_contracted, fenced_by_operator, bad_end,
     offer_unknown, no_capacity. Conflict when the contract's id is known with other terms.
     """
-    contract = Contract(asked.id, asked.account, asked.offer, asked.ends_at or OPEN_END, asked.document)
-    known = commit("ask.convert", ctx.store, lambda tx: _ask(ctx, tx, contract, actor, sender, why))
+    known = commit("ask.convert", ctx.store, lambda tx: _ask(ctx, tx, asked.contract(), actor, sender, why))
     ctx.wake.set()
     return known
 

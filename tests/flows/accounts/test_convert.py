@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.flows.accounts import operate
-from orchestrator.flows.accounts.convert import Ask, ask, convert
+from orchestrator.flows.accounts.convert import Ask, ask, convert, preview
 from orchestrator.lifecycle.account import FencedBy, State
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.due import Owed
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.store import accounts, capacity, journal
 from orchestrator.store.errors import Conflict
-from providers.protocol import TryLater
+from providers.protocol import NeedsHuman, TryLater
 from stacks.events import Change
 from tests.flows.town import LARGER, START, Town
 
@@ -240,3 +240,24 @@ def test_a_wish_is_journalled_with_who_and_why(town: Town) -> None:
     with town.store.read() as tx:
         row = next(one for one in journal.list_(tx, subject=account) if one.action == "contract.asked")
     assert (row.actor, row.why) == ("cli:7", "the holder came by")
+
+
+def test_an_account_that_ends_while_it_is_looked_at_has_ended(town: Town) -> None:
+    """Whoever looked is told so, not that its site has lost it; what is wrong with a live account is told as it is."""
+    id = town.active()
+    account, asked = town.account(id), Ask("C-1", id, LARGER.name, START + 90 * DAY, "00" * 32)
+    town.stacks.failing[id] = NeedsHuman("its account is gone", remedy="find out what removed it")
+    with pytest.raises(NeedsHuman):
+        preview(town.ctx, account, asked)
+
+    def end(operation: str, of: str) -> None:
+        town.stacks.before = lambda operation, of: None
+        town.stacks.failing.clear()
+        town.advance(account.offer.duration + account.offer.grace)
+        town.work()
+        town.stacks.failing[id] = NeedsHuman("its account is gone", remedy="find out what removed it")
+
+    town.stacks.before = end
+    with pytest.raises(RuleError, match="RECLAIMED: nothing is left to convert") as refused:
+        preview(town.ctx, account, asked)
+    assert refused.value.code == "too_late"
