@@ -7,7 +7,7 @@ import base64
 import secrets
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -91,7 +91,7 @@ def _new_id() -> str:
 def claim_due(tx: Tx, now: datetime, worker: str, limit: int, lease: timedelta,
               per_lane: int | None = None) -> list[Message]:
     """Take up to `limit` messages that are due, at most `per_lane` of a sender's in one channel; due again when the
-    lease ends."""
+    lease ends, as their `due_at` says."""
     due = _table.c.due_at <= now
     query = select(_table.c.id).where(due).order_by(_table.c.due_at, _table.c.id).limit(limit)
     if per_lane is not None:
@@ -107,7 +107,17 @@ def claim_due(tx: Tx, now: datetime, worker: str, limit: int, lease: timedelta,
                       .with_for_update(skip_locked=True)).all()
     tx.execute(update(_table).where(_table.c.id.in_([row.id for row in rows])).values(
         due_at=now + lease, worker=worker, attempts=_table.c.attempts + 1))
-    return [_message(row) for row in rows]
+    return [replace(_message(row), due_at=now + lease) for row in rows]
+
+
+def give_back(tx: Tx, claimed: Collection[Message], at: datetime) -> None:
+    """These were claimed and not tried: they are due at `at`, what was said of an earlier try stays. One whose claim is
+    over is somebody else's by now, and left alone."""
+    for message in claimed:
+        tx.execute(update(_table).where(
+            _table.c.id == message.id, _table.c.due_at == message.due_at, _table.c.sent_at.is_(None),
+        ).values(due_at=at, worker=None, attempts=message.attempts,
+                 error=func.coalesce(_table.c.error, "waits for earlier ones")))
 
 
 def sent(tx: Tx, id: str, at: datetime | None = None) -> None:
