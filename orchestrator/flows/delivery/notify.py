@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=60)
 PER_LANE = 20
 AT_ONCE = 100
 MOST_WAITING = 4 * PER_LANE
-"""Of one sender's callbacks, in this process; of mail, one round. More would only be given back."""
+"""Of one sender's callbacks, in this process; of mail, one round. More would outlive its claim before it is tried."""
 POSTERS, CONNECTIONS = 4, 2
 
 
@@ -58,19 +58,24 @@ class Notifier:
         """Hand out what is due; answers how many messages that were."""
         with self._ctx.store.read() as tx:
             wake = outbox.next_wake(tx)
-        if wake is None or wake > now:
+            if wake is None or wake > now:
+                return 0
+            ids = outbox.due(tx, now, min(most, AT_ONCE), PER_LANE, self._full())
+        if not ids:
             return 0
-        messages = commit("notify.claim", self._ctx.store, lambda tx: outbox.claim_due(
-            tx, now, self._ctx.worker, min(most, AT_ONCE), LEASE, PER_LANE))
+        messages = commit("notify.claim", self._ctx.store, lambda tx: outbox.claim(
+            tx, ids, now, self._ctx.worker, LEASE))
         grouped: dict[Lane, list[Message]] = {}
         for message in messages:
             grouped.setdefault(Lane(message.channel, message.sender), []).append(message)
         for lane, some in grouped.items():
-            most = PER_LANE if lane.channel == outbox.MAIL else MOST_WAITING
-            room = max(0, most - self._lanes.waiting(lane))
-            self._lanes.put(lane, some[:room])
-            self._wait(some[room:])
+            self._lanes.put(lane, some)
         return len(messages)
+
+    def _full(self) -> list[tuple[Channel, str]]:
+        """Lanes that have no room for as many as are claimed at once."""
+        return [(lane.channel, lane.sender) for lane, waiting in self._lanes.queued().items()
+                if waiting + PER_LANE > (PER_LANE if lane.channel == outbox.MAIL else MOST_WAITING)]
 
     def idle(self, timeout: float | None = None) -> bool:
         """Wait until everything that was taken up is answered."""
