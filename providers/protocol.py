@@ -278,6 +278,14 @@ class Doored(Protocol):
         """Try whether somebody new would be let in, over no connection that is there already. Not: TryLater."""
 
 
+@runtime_checkable
+class Reaped(Protocol):
+    """Beside `Site`, for a kind whose ends are enforced by something that may stand still while the site answers."""
+
+    def reaper(self) -> Finding:
+        """Whether what ends leases there without Tenure has been at work lately."""
+
+
 class SiteError(Exception):
     """Something at a site did not work. Its class says who acts next."""
 

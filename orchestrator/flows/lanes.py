@@ -43,6 +43,11 @@ class Lanes(Generic[K, T]):
         with self._changed:
             return len(self._waiting.get(key, ()))
 
+    def queued(self) -> dict[K, int]:
+        """The same of every key that has any."""
+        with self._changed:
+            return {key: len(queue) for key, queue in self._waiting.items() if queue}
+
     def idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is queued or running; False when that took longer than `timeout` seconds."""
         with self._changed:

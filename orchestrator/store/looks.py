@@ -26,13 +26,20 @@ class Look:
     offset: timedelta | None
     """By how much its clock was ahead of ours, at its last answer."""
     error: str
+    """Why it is silent; of one that answered, what is wrong with its reaper."""
     remedy: str
 
+    @property
+    def reaper_off(self) -> bool:
+        """It answers, and would end no lease by itself."""
+        return self.silent_since is None and bool(self.error)
 
-def answered(tx: Tx, site: str, at: datetime, offset: timedelta) -> None:
-    """It has answered."""
+
+def answered(tx: Tx, site: str, at: datetime, offset: timedelta, error: str = "", remedy: str = "") -> None:
+    """It has answered; `error` when its reaper does not work."""
     put_row(tx, _table, {"site": site, "asked_at": at, "answered_at": at, "silent_since": None,
-                         "offset_ms": round(offset.total_seconds() * 1000), "error": "", "remedy": ""})
+                         "offset_ms": round(offset.total_seconds() * 1000), "error": storable(error, _LONGEST),
+                         "remedy": storable(remedy, _LONGEST)})
 
 
 def silent(tx: Tx, site: str, at: datetime, error: str, remedy: str) -> None:

@@ -7,11 +7,11 @@ import base64
 import secrets
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, tuple_, update
 
 from orchestrator.store import tables
 from orchestrator.store.engine import Tx
@@ -88,26 +88,35 @@ def _new_id() -> str:
     return "msg_" + base64.b32hexencode(time.time_ns().to_bytes(8) + secrets.token_bytes(7)).decode("ascii").lower()
 
 
-def claim_due(tx: Tx, now: datetime, worker: str, limit: int, lease: timedelta,
-              per_lane: int | None = None) -> list[Message]:
-    """Take up to `limit` messages that are due, at most `per_lane` of a sender's in one channel; due again when the
-    lease ends."""
-    due = _table.c.due_at <= now
-    query = select(_table.c.id).where(due).order_by(_table.c.due_at, _table.c.id).limit(limit)
-    if per_lane is not None:
-        nth = func.row_number().over(partition_by=(_table.c.channel, _table.c.sender),
-                                     order_by=(_table.c.due_at, _table.c.id))
-        ranked = select(_table.c.id, _table.c.due_at, nth.label("nth")).where(due).subquery()
-        query = (select(ranked.c.id).where(ranked.c.nth <= per_lane)
-                 .order_by(ranked.c.due_at, ranked.c.id).limit(limit))
-    ids = tx.execute(query).scalars().all()
-    if not ids:
-        return []
-    rows = tx.execute(select(_table).where(_table.c.id.in_(ids), due).order_by(_table.c.at, _table.c.id)
-                      .with_for_update(skip_locked=True)).all()
+def due(tx: Tx, now: datetime, limit: int, per_lane: int, full: Collection[tuple[Channel, str]] = ()) -> list[str]:
+    """Ids of up to `limit` messages that are due, at most `per_lane` of a sender's in one channel, none of those that
+    are `full`. Each sender's first comes before anybody's second: however much waits for those that are away, nobody
+    else waits for it. For a read: with tens of thousands due it takes long, and writers must not wait for it."""
+    nth = func.row_number().over(partition_by=(_table.c.channel, _table.c.sender),
+                                 order_by=(_table.c.due_at, _table.c.id))
+    ranked = select(_table.c.id, _table.c.due_at, nth.label("nth")).where(
+        _table.c.due_at <= now, tuple_(_table.c.channel, _table.c.sender).not_in(list(full))).subquery()
+    return list(tx.execute(select(ranked.c.id).where(ranked.c.nth <= per_lane)
+                           .order_by(ranked.c.nth, ranked.c.due_at, ranked.c.id).limit(limit)).scalars())
+
+
+def claim(tx: Tx, ids: Collection[str], now: datetime, worker: str, lease: timedelta) -> list[Message]:
+    """Take those of these that are due still; due again when the lease ends, as their `due_at` says."""
+    rows = tx.execute(select(_table).where(_table.c.id.in_(list(ids)), _table.c.due_at <= now)
+                      .order_by(_table.c.at, _table.c.id).with_for_update(skip_locked=True)).all()
     tx.execute(update(_table).where(_table.c.id.in_([row.id for row in rows])).values(
         due_at=now + lease, worker=worker, attempts=_table.c.attempts + 1))
-    return [_message(row) for row in rows]
+    return [replace(_message(row), due_at=now + lease) for row in rows]
+
+
+def give_back(tx: Tx, claimed: Collection[Message], at: datetime) -> None:
+    """These were claimed and not tried: they are due at `at`, what was said of an earlier try stays. One whose claim is
+    over is somebody else's by now, and left alone."""
+    for message in claimed:
+        tx.execute(update(_table).where(
+            _table.c.id == message.id, _table.c.due_at == message.due_at, _table.c.sent_at.is_(None),
+        ).values(due_at=at, worker=None, attempts=message.attempts,
+                 error=func.coalesce(_table.c.error, "waits for earlier ones")))
 
 
 def sent(tx: Tx, id: str, at: datetime | None = None) -> None:

@@ -76,6 +76,14 @@ class HostSite:
         """Where Tenure logs in: what holders connect to may lead there from outside only."""
         door.knock(self._host.login)
 
+    def reaper(self) -> Finding:
+        """A host with a program of before this question cannot answer it."""
+        try:
+            (found,) = wire.read_findings([self._agent.call("reaper", timeout=QUICK)])
+            return found
+        except Refused as unknown:
+            return Finding("reaper", False, str(unknown), f"tenure site prepare {self.name}")
+
     def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
         return wire.read_end(self._lease("arm", spec.account, generation, urgent=True, end=wire.seconds(end)))
 

@@ -70,6 +70,11 @@ class MemorySite:
     def now(self) -> datetime:
         return self._enter(None, lambda world: rules.instant(world.now()))
 
+    def reaper(self) -> Finding:
+        """Off with the fault of that name."""
+        off = self._enter(None, lambda world: world.faults.no_reaper)
+        return Finding("reaper", not off, "off" if off else "on", "" if not off else "switch the fault off")
+
     def arm(self, spec: Spec, end: datetime, generation: int) -> Armed | AlreadyFenced:
         def act(world: World) -> Armed | AlreadyFenced:
             rules.not_lower(world, spec.account, generation)

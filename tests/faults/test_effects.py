@@ -10,7 +10,7 @@ from orchestrator.flows import effects
 from providers.protocol import Site
 
 FLOWS = Path(effects.__file__).parent
-FILES = sorted(FLOWS.glob("*.py"))
+FILES = sorted(FLOWS.rglob("*.py"))
 SITE = {"arm", "open", "issue", "rescue", "fence", "unfence", "warn", "clean", "prepare", "unprepare"}
 """What changes something at a site. The rest of the protocol only looks."""
 STACK = {"up", "refresh", "destroy", "remove"}

@@ -1,8 +1,8 @@
-"""Messages that were sent or given up long ago are forgotten, those that are still owed never."""
+"""Messages that were sent or given up long ago are forgotten, those that are still owed never; and who comes first."""
 
 from datetime import timedelta
 
-from orchestrator.store import outbox
+from orchestrator.store import outbox, senders
 from tests.store.making import NOW, World, number
 
 DAY = timedelta(days=1)
@@ -28,3 +28,34 @@ def test_what_is_over_is_forgotten_and_what_is_owed_is_not(world: World) -> None
         assert outbox.get(tx, given_up) is not None
         assert (outbox.forget(tx, before, 5), outbox.forget(tx, before, 5)) == (1, 0)
         assert {one.id for one in outbox.find(tx, outbox.Filter())} == {waiting, lately, again, reminder, new}
+
+
+def test_nobody_waits_for_what_waits_for_others(world: World) -> None:
+    """Ten senders are away, with a hundred messages each that are long overdue: another's first one goes out at once,
+    and a sender whose lane is full takes no place from the others."""
+    with world.store.write() as tx:
+        away = [senders.add(tx, f"away-{nth}", "codes", None, NOW)[0].id for nth in range(10)]
+        for sender in away:
+            for nth in range(100):
+                outbox.put(tx, sender, "account.fenced", number(nth), {}, NOW - DAY)
+        quick = outbox.put(tx, world.sender, "account.fenced", number(0), {}, NOW)
+    with world.store.read() as tx:
+        ids = outbox.due(tx, NOW, 100, 20)
+        others = outbox.due(tx, NOW, 100, 20, [("callback", sender) for sender in away[1:]])
+    assert quick in ids
+    assert len(ids) == 100
+    assert quick in others
+    assert len(others) == 21
+
+
+def test_what_two_saw_is_taken_by_one_and_given_back_by_its_holder_alone(world: World) -> None:
+    """The second gets nothing; a claim that was given back is another's then, and its first holder cannot end it."""
+    with world.store.write() as tx:
+        id = outbox.put(tx, world.sender, "account.fenced", number(0), {}, NOW)
+        [first] = outbox.claim(tx, [id], NOW, "w1", DAY)
+        assert outbox.claim(tx, [id], NOW, "w2", DAY) == []
+        assert first.due_at == NOW + DAY
+        outbox.give_back(tx, [first], NOW)
+        [again] = outbox.claim(tx, [id], NOW, "w2", 2 * DAY)
+        outbox.give_back(tx, [first], NOW)
+        assert (again.attempts, outbox.claim(tx, [id], NOW, "w1", DAY)) == (0, [])

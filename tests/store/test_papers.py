@@ -1,7 +1,7 @@
 """Contracts, claims, certificates and the outbox."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +10,17 @@ from orchestrator.lifecycle.contract import OPEN_END, Contract, ContractState
 from orchestrator.store import certificates, claims, contracts, errors, outbox, senders
 from orchestrator.store.certificates import Certificate
 from orchestrator.store.claims import Claim
+from orchestrator.store.engine import Tx
+from orchestrator.store.outbox import Message
 from tests.store.making import HOUR, LEASE, NOW, World, active, number, seconds
 
 CONTRACT = Contract("c-1", number(0), "large", OPEN_END, "ab" * 32)
 CLAIM = Claim(number(0), "SHA256:abc", "ssh-ed25519 AAAA", {"login": "tn-x@host", "port": 22}, NOW)
+
+
+def taken(tx: Tx, at: datetime, worker: str, limit: int = 10, per_lane: int = 10) -> list[Message]:
+    """What this worker takes of what is due."""
+    return outbox.claim(tx, outbox.due(tx, at, limit, per_lane), at, worker, LEASE)
 
 
 @pytest.fixture(autouse=True)
@@ -83,18 +90,18 @@ def test_a_message_is_claimed_once(world: World) -> None:
     """While one worker delivers it, another gets nothing; when its lease ends, it is due again."""
     with world.store.write() as tx:
         id = outbox.put(tx, world.sender, "account.usable", number(0), {"end": "x"}, at=NOW)
-        assert [message.id for message in outbox.claim_due(tx, NOW, "w1", 10, LEASE)] == [id]
-        assert outbox.claim_due(tx, NOW, "w2", 10, LEASE) == []
-        assert [message.id for message in outbox.claim_due(tx, NOW + LEASE, "w2", 10, LEASE)] == [id]
+        assert [message.id for message in taken(tx, NOW, "w1")] == [id]
+        assert taken(tx, NOW, "w2") == []
+        assert [message.id for message in taken(tx, NOW + LEASE, "w2")] == [id]
 
 
 def test_a_sent_message_is_done(world: World) -> None:
     """It is not due again, and shown as sent."""
     with world.store.write() as tx:
         id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
-        outbox.claim_due(tx, NOW, "w", 10, LEASE)
+        taken(tx, NOW, "w")
         outbox.sent(tx, id, at=NOW)
-        assert outbox.claim_due(tx, NOW + timedelta(days=9), "w", 10, LEASE) == []
+        assert taken(tx, NOW + timedelta(days=9), "w") == []
         assert outbox.find(tx, outbox.Filter(unsent=True)) == []
         assert outbox.find(tx, outbox.Filter())[0].sent_at == NOW
 
@@ -103,10 +110,10 @@ def test_a_message_that_failed_waits(world: World) -> None:
     """Due again when said, with its tries counted."""
     with world.store.write() as tx:
         id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
-        outbox.claim_due(tx, NOW, "w", 10, LEASE)
+        taken(tx, NOW, "w")
         outbox.later(tx, id, NOW + HOUR, "503")
         assert outbox.next_wake(tx) == NOW + HOUR
-        again, = outbox.claim_due(tx, NOW + HOUR, "w", 10, LEASE)
+        again, = taken(tx, NOW + HOUR, "w")
     assert (again.attempts, again.error) == (1, "503")
 
 
@@ -115,7 +122,7 @@ def test_a_message_given_up_is_not_due(world: World) -> None:
     with world.store.write() as tx:
         id = outbox.put(tx, world.sender, "account.usable", number(0), {}, at=NOW)
         outbox.later(tx, id, None, "no such host")
-        assert outbox.claim_due(tx, NOW + timedelta(days=9), "w", 10, LEASE) == []
+        assert taken(tx, NOW + timedelta(days=9), "w") == []
         assert [message.error for message in outbox.find(tx, outbox.Filter(unsent=True))] == ["no such host"]
 
 
@@ -135,7 +142,7 @@ def test_one_sender_does_not_take_all_deliveries(world: World) -> None:
         for nth in range(9):
             outbox.put(tx, world.sender, "t", number(0), {}, at=NOW + seconds(nth))
         outbox.put(tx, other.id, "t", number(0), {}, at=NOW + HOUR)
-        got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_lane=3)
+        got = taken(tx, NOW + HOUR, "w", 5, 3)
     assert [message.sender for message in got] == [world.sender] * 3 + [other.id]
 
 
@@ -145,7 +152,7 @@ def test_mail_and_callbacks_have_turns_of_their_own(world: World) -> None:
         for nth in range(9):
             outbox.put(tx, world.sender, "t", number(0), {}, NOW + seconds(nth), outbox.MAIL)
         outbox.put(tx, world.sender, "t", number(0), {}, NOW + HOUR)
-        got = outbox.claim_due(tx, NOW + HOUR, "w", 5, LEASE, per_lane=3)
+        got = taken(tx, NOW + HOUR, "w", 5, 3)
     assert [message.channel for message in got] == ["mail"] * 3 + ["callback"]
 
 
@@ -155,7 +162,7 @@ def test_a_message_is_sent_again_under_its_own_id(world: World) -> None:
         id = outbox.put(tx, world.sender, "account.usable", number(0), {}, NOW)
         outbox.later(tx, id, None, "gone")
         [before] = outbox.again(tx, [id, "msg_unknown"], NOW + HOUR)
-        [due] = outbox.claim_due(tx, NOW + HOUR, "w", 10, LEASE)
+        [due] = taken(tx, NOW + HOUR, "w")
     assert (before.state, before.error) == ("given up", "gone")
     assert (due.id, due.state, due.since, due.error) == (id, "waiting", NOW + HOUR, None)
 

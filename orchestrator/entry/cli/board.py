@@ -23,6 +23,7 @@ _TITLES = {Level.CALM: ("all is well", "bold green"), Level.WORKING: ("Tenure is
 _ALARMS = {
     "unfenced": "PAST END, not known to be fenced: {count} at {site}",
     "silent": "no answer from {site} ({count} live accounts)",
+    "reaper": "{site} ends no account by itself, its reaper stands still ({count} live accounts)",
     "clock": "{site}: its clock is off, so it gets no account",
     "stuck": "stuck {work}: {count} at {site}",
     "waiting": "nobody takes up {work}: {count}", "idle": "no worker looks at the {count} sites",
@@ -149,8 +150,9 @@ def _answered(one: SiteView, now: datetime) -> Text:
 
 def _state(one: SiteView) -> Text:
     silent = one.look is not None and one.look.silent_since is not None
-    words = [word for word, so in (("silent", silent), ("drained", one.drained), ("held", one.held),
-                                   ("stuck", one.stuck > 0), ("past end", one.unfenced > 0)) if so]
+    reaper_off = one.look is not None and one.look.reaper_off
+    words = [word for word, so in (("silent", silent), ("reaper off", reaper_off), ("drained", one.drained),
+                                   ("held", one.held), ("stuck", one.stuck > 0), ("past end", one.unfenced > 0)) if so]
     return Text(", ".join(words) or "ok", "yellow" if words else "green")
 
 

@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=60)
 PER_LANE = 20
 AT_ONCE = 100
 MOST_WAITING = 4 * PER_LANE
-"""Of one sender's callbacks, in this process; of mail, one round. More would outlive its claim, and be sent twice."""
+"""Of one sender's callbacks, in this process; of mail, one round. More would outlive its claim before it is tried."""
 POSTERS, CONNECTIONS = 4, 2
 
 
@@ -42,7 +42,8 @@ class Notifier:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._lanes: Lanes[Lane, Message] = Lanes(self._deliver, self._wait, most=PER_LANE)
+        self._lanes: Lanes[Lane, Message] = Lanes(
+            self._deliver, lambda lane, messages: self._wait(messages), most=PER_LANE)
 
     def run(self, stop: threading.Event, poll: timedelta = timedelta(milliseconds=200)) -> None:
         """Until told to stop."""
@@ -57,19 +58,24 @@ class Notifier:
         """Hand out what is due; answers how many messages that were."""
         with self._ctx.store.read() as tx:
             wake = outbox.next_wake(tx)
-        if wake is None or wake > now:
+            if wake is None or wake > now:
+                return 0
+            ids = outbox.due(tx, now, min(most, AT_ONCE), PER_LANE, self._full())
+        if not ids:
             return 0
-        messages = commit("notify.claim", self._ctx.store, lambda tx: outbox.claim_due(
-            tx, now, self._ctx.worker, min(most, AT_ONCE), LEASE, PER_LANE))
+        messages = commit("notify.claim", self._ctx.store, lambda tx: outbox.claim(
+            tx, ids, now, self._ctx.worker, LEASE))
         grouped: dict[Lane, list[Message]] = {}
         for message in messages:
             grouped.setdefault(Lane(message.channel, message.sender), []).append(message)
         for lane, some in grouped.items():
-            most = PER_LANE if lane.channel == outbox.MAIL else MOST_WAITING
-            room = max(0, most - self._lanes.waiting(lane))
-            self._lanes.put(lane, some[:room])
-            self._wait(lane, some[room:])
+            self._lanes.put(lane, some)
         return len(messages)
+
+    def _full(self) -> list[tuple[Channel, str]]:
+        """Lanes that have no room for as many as are claimed at once."""
+        return [(lane.channel, lane.sender) for lane, waiting in self._lanes.queued().items()
+                if waiting + PER_LANE > (PER_LANE if lane.channel == outbox.MAIL else MOST_WAITING)]
 
     def idle(self, timeout: float | None = None) -> bool:
         """Wait until everything that was taken up is answered."""
@@ -82,31 +88,42 @@ class Notifier:
             with ThreadPoolExecutor(len(slices), f"mail-{lane.sender}") as pool:
                 return all(list(pool.map(self._mail, slices)))
         with ThreadPoolExecutor(min(POSTERS, len(messages)), f"notify-{lane.sender}") as pool:
-            return not any(list(pool.map(lambda message: deliver(self._ctx, message), messages)))
+            came = [done for done in pool.map(self._post, messages) if done is not None]
+        return bool(came) and not any(came)
+
+    def _post(self, message: Message) -> bool | None:
+        """Whether it is done with; None when it was given back untried."""
+        if self._stale(message):
+            self._wait([message])
+            return None
+        return deliver(self._ctx, message)
 
     def _mail(self, messages: Sequence[Message]) -> bool:
         """These over one connection. True when the server is away; those not tried are given back."""
-        settings, began = self._ctx.settings.mail, self._ctx.clock()
+        settings = self._ctx.settings.mail
         if settings is None:
             for message in messages:
                 _try(self._ctx, message, None)
             return False
         with Session(settings, self._ctx.home) as session:
             for index, message in enumerate(messages):
-                if self._ctx.clock() - began > LEASE / 2:
-                    # So slow that the claims would lapse, and others send the same.
-                    self._wait(Lane(outbox.MAIL, message.sender), messages[index:])
+                if self._stale(message):
+                    self._wait(messages[index:])
                     return False
                 if _try(self._ctx, message, session).away:
-                    self._wait(Lane(outbox.MAIL, message.sender), messages[index + 1:])
+                    self._wait(messages[index + 1:])
                     return True
         return False
 
-    def _wait(self, lane: Lane, messages: Sequence[Message]) -> None:
+    def _stale(self, message: Message) -> bool:
+        """Its claim is half over: one begun now might be claimed by others, and sent by them, before it is answered."""
+        return message.due_at is not None and self._ctx.clock() > message.due_at - LEASE / 2
+
+    def _wait(self, messages: Sequence[Message]) -> None:
         """Give these back untried."""
         if messages:
             until = self._ctx.clock() + SHORTEST_PAUSE
-            commit("notify.save", self._ctx.store, lambda tx: _put_off(tx, messages, until))
+            commit("notify.save", self._ctx.store, lambda tx: outbox.give_back(tx, messages, until))
 
 
 def deliver_due(ctx: Context, most: int) -> int:
@@ -116,14 +133,6 @@ def deliver_due(ctx: Context, most: int) -> int:
         tried += taken
         notifier.idle()
     return tried
-
-
-def _put_off(tx: Tx, messages: Sequence[Message], until: datetime) -> None:
-    for message in messages:
-        try:
-            outbox.later(tx, message.id, until, "waits for earlier ones")
-        except Conflict:
-            log.debug("%s %s was delivered meanwhile", message.channel, message.id)
 
 
 def deliver(ctx: Context, message: Message) -> bool:

@@ -34,7 +34,7 @@ _ORDER = {"operator": 0, "tenure": 1, "hold": 2}
 class Alarm:
     """Accounts that share a trouble: one line, however many they are."""
 
-    kind: Literal["unfenced", "silent", "clock", "stuck", "waiting", "idle", "callback", "mail"] | KeptBy
+    kind: Literal["unfenced", "silent", "clock", "reaper", "stuck", "waiting", "idle", "callback", "mail"] | KeptBy
     work: Sequence[str]
     """What fails or waits."""
     site: str
@@ -88,7 +88,8 @@ def _idle(now: datetime, looks: Sequence[Look]) -> list[Alarm]:
 
 
 def _silent(now: datetime, looks: Sequence[Look], live: Mapping[str, int]) -> list[Alarm]:
-    """A site that does not answer, or whose clock is off. One that is drained and empty may be gone for good."""
+    """A site that does not answer, whose clock is off, or that would not end leases by itself. One that is drained and
+    empty may be gone for good."""
     found = []
     for one in looks:
         if one.site not in live or now - one.asked_at > UNSEEN:
@@ -96,7 +97,11 @@ def _silent(now: datetime, looks: Sequence[Look], live: Mapping[str, int]) -> li
         if one.silent_since is not None and now - one.silent_since > SILENT:
             found.append(Alarm("silent", (), one.site, live[one.site], (), one.answered_at or one.silent_since, 0,
                                one.error, "operator", _typed("site", "check", one.site), one.remedy))
-        elif one.offset is not None and abs(one.offset) > MOST_OFFSET:
+            continue
+        if one.reaper_off:
+            found.append(Alarm("reaper", (), one.site, live[one.site], (), None, 0, one.error, "operator",
+                               _typed("site", "check", one.site), one.remedy))
+        if one.offset is not None and abs(one.offset) > MOST_OFFSET:
             found.append(Alarm("clock", (), one.site, live[one.site], (), None, 0, "", "operator",
                                _typed("site", "check", one.site)))
     return found

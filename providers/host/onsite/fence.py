@@ -6,6 +6,7 @@ at. The cut never waits for an account's long work: whoever starts something rea
 
 import contextlib
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ AT_JOBS = (Path("/var/spool/cron/atjobs"), Path("/var/spool/cron/atspool"))
 
 CHUNK = 256
 """Accounts whose leases are held at once; each takes a file descriptor."""
+PATIENCE = 3.0
+"""Seconds to wait for leases, all of a batch together. They are held for milliseconds: whoever holds one longer is
+frozen, and keeps neither this account alive nor any other."""
 
 
 def batch(
@@ -32,13 +36,14 @@ def batch(
     latest: dict[str, int | None] = {}
     for account, generation in wanted:
         latest[account] = max(generation or 0, latest.get(account) or 0) or None
-    ordered = sorted(latest.items())
+    ordered, until = sorted(latest.items()), time.monotonic() + PATIENCE
     for start in range(0, len(ordered), CHUNK):
         marked: dict[str, lease.Fence] = {}
         with contextlib.ExitStack() as held:
             for account, generation in ordered[start : start + CHUNK]:
-                answers[account] = mark(config, held, marked, account, generation, by, now)
+                answers[account] = mark(config, held, marked, account, generation, by, now, until)
             problems = drop(config, list(marked))
+            spare(config, [account for account in marked if "error" in answers[account]], now)
         problems |= kill(config, list(marked), rescue.spared(config, list(marked)))
         problems |= close(config, list(marked)) if cluster else {}
         lease.settle(config, list(marked))
@@ -54,11 +59,20 @@ def mark(
     generation: int | None,
     by: lease.By,
     now: float,
+    until: float,
 ) -> dict[str, Any]:
     """Write one fence down and shut its logins; adds it to `marked` when there is something to cut. Its lease stays
     held until the drop stands, so that neither a lift nor a clean can come in between."""
     try:
-        held.enter_context(lock.lease(config, account))
+        held.enter_context(lock.lease(config, account, patience=max(0.0, until - time.monotonic())))
+    except (SiteFault, OSError) as busy:
+        if over(config, account, now):
+            # what is over is cut without its lease, and the fence is not acknowledged
+            marked[account] = lease.Fence(now, by)
+            if rescue.going_on(config, account) is None:
+                access.empty(config, account)
+        return failed(account, busy)
+    try:
         fence = lease.mark(config, account, generation, by, now)
         if fence is None:
             raise Refused(f"{account}: its end is not due")
@@ -73,6 +87,20 @@ def mark(
         marked[account] = lease.Fence(now, by)
         access.empty(config, account)
         return failed(account, error)
+
+
+def over(config: Config, account: str, now: float) -> bool:
+    """Whether its end has passed, by a lease that somebody else may hold."""
+    known = lease.readable(config, account)
+    return known is not None and known.end <= now
+
+
+def spare(config: Config, unheld: list[str], now: float) -> None:
+    """Whoever held its lease may have moved its end meanwhile: such a one's packets pass again."""
+    for account in unheld:
+        known = lease.readable(config, account)
+        if known is not None and known.fenced is None and known.end > now:
+            nft.undrop(config, account)
 
 
 def lift(config: Config, account: str, end: float, generation: int, now: float) -> lease.Lease:

@@ -24,9 +24,11 @@ def account(config: Config, account: str, *, patience: float = PATIENCE) -> cont
     return held(config, names.check(account), patience)
 
 
-def lease(config: Config, account: str) -> contextlib.AbstractContextManager[None]:
+def lease(
+    config: Config, account: str, *, patience: float = PATIENCE
+) -> contextlib.AbstractContextManager[None]:
     """Only one process rewrites this account's lease or principals."""
-    return held(config, f"{names.check(account)}.lease", PATIENCE)
+    return held(config, f"{names.check(account)}.lease", patience)
 
 
 def site(config: Config) -> contextlib.AbstractContextManager[None]:

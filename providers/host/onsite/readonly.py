@@ -50,11 +50,12 @@ def tar(config: Config, account: str, include: Sequence[str]) -> tuple[list[str]
     """tar of the account's files to stdout, as root with no capability but to read. Names begin with the account's id;
     owners and setuid bits, which mean somebody else elsewhere, are left out."""
     words = ["--perms", "0755", "--dir", EXPORT, "--perms", "0755", "--dir", f"{EXPORT}/{account}"]
-    for source in (paths.home, paths.tmp, paths.vartmp, paths.shm):
-        path = source(config, account)
+    places = [source(config, account) for source in (paths.home, paths.tmp, paths.vartmp, paths.shm)]
+    for path in places:
         words += ["--ro-bind", str(path), f"{EXPORT}/{account}/{path.name}"]
     words += ["--chdir", EXPORT, "--cap-drop", "ALL", "--cap-add", "CAP_DAC_READ_SEARCH"]
     options = ["--create", "--file=-", "--format=posix", "--pax-option=delete=atime,delete=ctime", "--sparse"]
     options += ["--owner=0", "--group=0", "--numeric-owner", "--mode=ug-s", "--warning=no-file-ignored"]
-    wanted = [f"{account}/home/{one}" for one in include] or [account]
+    # not the folder above them, which is new each time: the same files give the same tar
+    wanted = [f"{account}/home/{one}" for one in include] or [f"{account}/{path.name}" for path in places]
     return argv(config, words, ["tar", *options, "--", *wanted])

@@ -182,6 +182,10 @@ def do_capacity(config: Config, request: Request) -> Answer:
     return site.capacity(config)
 
 
+def do_reaper(config: Config, request: Request) -> Answer:
+    return site.reaper(config, site.LONG_UNSEEN)
+
+
 def do_check(config: Config, request: Request) -> Answer:
     return site.check(config)
 
@@ -214,6 +218,7 @@ OPS: dict[str, tuple[Callable[[Config, Request], Answer], frozenset[str]]] = {
     "stored": (do_stored, frozenset({"account"})),
     "outages": (do_outages, frozenset({"since"})),
     "capacity": (do_capacity, frozenset()),
+    "reaper": (do_reaper, frozenset()),
     "check": (do_check, frozenset()),
 }
 

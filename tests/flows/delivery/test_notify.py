@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +28,7 @@ class Platform:
     def __init__(self) -> None:
         self.heard: list[tuple[dict[str, str], bytes]] = []
         self.answer, self.location = 204, ""
+        self.before: Callable[[dict[str, str]], None] = lambda headers: None
         self.gate = threading.Event()
         self.gate.set()
         platform = self
@@ -36,6 +37,7 @@ class Platform:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 platform.heard.append((dict(self.headers.items()), body))
+                platform.before(dict(self.headers.items()))
                 platform.gate.wait(30)
                 self.send_response(platform.answer)
                 if platform.location:
@@ -241,3 +243,32 @@ def test_a_sender_that_is_away_costs_one_round_and_its_messages_wait(town: Town,
     assert len(waiting) == 100
     assert len(platform.heard) == 20
     assert all(message.due_at is not None and message.due_at > town.clock.at for message in waiting)
+
+
+def test_what_waits_too_long_behind_a_slow_sender_is_given_back_and_sent_once(town: Town, platform: Platform) -> None:
+    """Each answer takes five seconds: whatever is sent is still claimed then, and what was not tried counts no try."""
+    for _ in range(60):
+        with town.store.write() as tx:
+            outbox.put(tx, town.sender.id, "account.usable", "aaaaaaaaaa", {}, town.clock.at)
+    late: list[str] = []
+    notifier = Notifier(town.ctx)
+
+    def dawdle(headers: dict[str, str]) -> None:
+        with town.store.read() as tx:
+            message = outbox.get(tx, headers["webhook-id"])
+        assert message is not None
+        if message.due_at is None or message.due_at <= town.clock.at:
+            late.append(message.id)
+        town.clock.at += timedelta(seconds=5)
+
+    platform.before = dawdle
+    for _ in range(200):
+        notifier.tick(town.clock.at)
+        assert notifier.idle(60)
+        town.clock.at += timedelta(seconds=5)
+    with town.store.read() as tx:
+        found = outbox.find(tx, outbox.Filter(), 1000)
+    ids = [headers["webhook-id"] for headers, _ in platform.heard]
+    assert late == []
+    assert len(ids) == len(set(ids)) == 60
+    assert {message.attempts for message in found} == {1}

@@ -86,6 +86,18 @@ def test_a_clock_that_is_off_is_told(town: Town) -> None:
     assert [one.kind for one in seen(town).alarms] == ["clock"]
 
 
+def test_a_site_whose_reaper_stands_still_is_told_though_it_answers(town: Town) -> None:
+    """Tenure alone would end its accounts then; once the reaper works again nothing is said."""
+    said = []
+    for off in (True, False):
+        with town.sites["north"].keeper.held() as world:
+            world.faults.no_reaper = off
+        assert look(town).silent_since is None
+        said.append([(one.kind, one.site, one.command, one.error, bool(one.remedy)) for one in seen(town).alarms])
+        town.advance(LATER)
+    assert said == [[("reaper", "north", "tenure site check north", "off", True)], []]
+
+
 def test_without_a_worker_nobody_looks_and_that_is_told(town: Town) -> None:
     """Though nothing may be due: whoever watches must not take silence for peace."""
     look(town)
@@ -132,7 +144,8 @@ import json, sys, time
 print(json.dumps({"hello": {"version": "v", "boot_id": "b", "cgroup": "v1"}}), flush=True)
 for line in sys.stdin:
     asked = json.loads(line)
-    said = {"now": time.time()} if asked["op"] == "now" else [{"account": one, "at": 1.0} for one, _ in asked["batch"]]
+    answers = {"now": {"now": time.time()}, "reaper": {"subject": "reaper", "ok": True}}
+    said = answers.get(asked["op"]) or [{"account": one, "at": 1.0} for one, _ in asked["batch"]]
     print(json.dumps({"id": asked["id"], "ok": said}), flush=True)
 """
 
