@@ -55,7 +55,7 @@ def held(tenant: Tenant) -> Iterator[None]:
 
 def test_tenures_fence_cuts_what_a_frozen_reaper_holds(lab: Lab, tenant: MakeTenant) -> None:
     """Of two that ended, the one that nobody holds is fenced; the other is cut, and acknowledged once it is let go."""
-    stuck, other = tenant().open(duration=3), tenant().open(duration=3)
+    stuck, other = (one.open(duration=6) for one in (tenant(), tenant()))
     batch = [[stuck.id, 2], [other.id, 2]]
     with without_reaper(lab), busy(stuck, "sleep", "600"), busy(other, "sleep", "600"):
         with held(stuck):
@@ -70,10 +70,10 @@ def test_tenures_fence_cuts_what_a_frozen_reaper_holds(lab: Lab, tenant: MakeTen
 
 def test_the_reaper_cuts_what_is_held(tenant: MakeTenant) -> None:
     """The same where Tenure is away; the record comes once the lease is let go."""
-    stuck, other = tenant().open(duration=3), tenant().open(duration=3)
+    stuck, other = (one.open(duration=6) for one in (tenant(), tenant()))
     with busy(stuck, "sleep", "600"), busy(other, "sleep", "600"):
         with held(stuck):
-            until(lambda: not any(processes(one) or principals(one) for one in (stuck, other)), "both cut", 10)
+            until(lambda: not any(processes(one) or principals(one) for one in (stuck, other)), "both cut", 20)
         path = stuck.place.path(f"state/leases/{stuck.id}.json")
         until(lambda: '"fenced": {' in path.read_text(), "the record of the fence")
 
