@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.lifecycle import times
 from orchestrator.lifecycle.due import Owed
 from tests.entry.cli_home import HOLDER, Home, made
 
@@ -49,8 +50,8 @@ def test_redeeming_again_at_the_same_time_is_the_same_booking(home: Home) -> Non
 
 
 def test_the_calendar_shows_places_by_day(home: Home) -> None:
-    """Booked ahead is apart from taken."""
-    id = book(home, "+2d")
+    """Booked ahead is apart from taken; from ten in the morning, so that it lies in one day."""
+    id = book(home, (datetime.now(times.zone()) + timedelta(days=2)).replace(hour=10).isoformat())
     days = home("booking", "calendar", "--from", "+1d", "--days", "3", "--json").json
     assert [day["booked"] for day in days] == [0, 1, 0]
     assert {(day["site"], day["offer"], day["places"], day["taken"], day["coming"]) for day in days} == {
