@@ -14,7 +14,8 @@ from orchestrator.app import App
 from orchestrator.flows.accounts.convert import Ask, ask
 from orchestrator.flows.context import Context
 from orchestrator.flows.endings import certificate
-from orchestrator.flows.vouchers.redeem import Redeem, redeem
+from orchestrator.flows.vouchers.redeem import redeem
+from orchestrator.flows.vouchers.request import Redeem
 from orchestrator.lifecycle.account import State
 from orchestrator.lifecycle.offer import Offer
 from orchestrator.store import accounts, capacity, certificates, journal, outbox, senders, sites, vouchers

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from orchestrator.flows.accounts.convert import Ask, ask
 from orchestrator.flows.context import Context, SitePool
-from orchestrator.flows.vouchers.redeem import Accepted, Redeem, redeem
+from orchestrator.flows.vouchers.redeem import Accepted, redeem
+from orchestrator.flows.vouchers.request import Redeem
 from orchestrator.flows.work.sweep import Sweep
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.due import Owed

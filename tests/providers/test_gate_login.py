@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.host.onsite import gate, lease, paths, restore, sandbox
+from providers.host.onsite import boot, gate, lease, paths, sandbox
 from providers.host.onsite.errors import Refused
 from tests.lab import program
 from tests.lab.accounts import Tenant
@@ -265,7 +265,7 @@ def test_nobody_gets_in_before_the_limits_stand(tmp_path: Path) -> None:
     lease.write(config, account, lease.Lease(now + 600, 1, "open", 600, now))
     with pytest.raises(Refused, match="restarted"):
         gate.admit(config, account)
-    restore.mark_ready(config, account)
+    boot.mark_ready(config, account)
     assert gate.admit(config, account).end == now + 600
     paths.ready(config, account).unlink()
 

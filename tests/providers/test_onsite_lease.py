@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.host.onsite import access, errors, lease, ledger, lock, paths, restore, serve, spec
+from providers.host.onsite import access, boot, errors, lease, ledger, lock, paths, serve, spec
 from providers.host.onsite.config import Config
 from tests.lab.accounts import new_id
 from tests.lab.accounts import spec as sizes
@@ -175,7 +175,7 @@ def test_a_torn_last_line_of_the_ledger_is_not_a_uid(config: Config) -> None:
 def test_ready_is_false_after_a_reboot(config: Config) -> None:
     """What was ready under another boot id is not ready."""
     paths.ready(config, "abcdefghij").write_text("another boot")
-    assert not restore.ready(config, "abcdefghij")
+    assert not boot.ready(config, "abcdefghij")
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from fastapi.responses import JSONResponse, Response
 
 from orchestrator.entry.http.accounts import AccountPath
 from orchestrator.entry.http.auth import OPERATORS, Caller, caller, visible
+from orchestrator.entry.http.bodies import parse
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
-from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, NotifyIn, WhyIn, parse
+from orchestrator.entry.http.payloads import Body, ConvertIn, ExtendIn, NotifyIn, WhyIn
 from orchestrator.entry.http.shapes import AccountOut, account_out
 from orchestrator.entry.http.signing import sign
 from orchestrator.flows.accounts import operate

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.entry.http.accounts import AccountPath
 from orchestrator.entry.http.auth import OPERATORS, READERS, Caller, caller, visible
+from orchestrator.entry.http.bodies import parse
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.names import ACCOUNT, PLAIN
-from orchestrator.entry.http.payloads import MoveIn, WhyIn, parse
+from orchestrator.entry.http.payloads import MoveIn, WhyIn
 from orchestrator.entry.http.shapes import AccountOut, account_out
 from orchestrator.flows.vouchers import booking
 from orchestrator.lifecycle import times

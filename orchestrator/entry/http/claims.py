@@ -13,13 +13,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 from pydantic import BaseModel, Field
 
 from orchestrator.entry.http import claim_page
+from orchestrator.entry.http.bodies import check, parse
 from orchestrator.entry.http.claim_page import Rescue, View
 from orchestrator.entry.http.contracts import conversion_of, fields, is_form, not_too_often
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.pages import Language, spoken
-from orchestrator.entry.http.payloads import ClaimIn, WishIn, check, parse
+from orchestrator.entry.http.payloads import ClaimIn, WishIn
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.refusals import problem_of
 from orchestrator.flows.endings.rescue import minted, open_until, rescue

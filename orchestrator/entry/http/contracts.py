@@ -9,13 +9,14 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from orchestrator.entry.http import contract_page
+from orchestrator.entry.http.bodies import check
 from orchestrator.entry.http.claim_page import Conversion
 from orchestrator.entry.http.contract_page import Shown
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
 from orchestrator.entry.http.pages import Language, spoken
-from orchestrator.entry.http.payloads import SignIn, check
+from orchestrator.entry.http.payloads import SignIn
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.strict_json import loads
 from orchestrator.flows.context import Context

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from orchestrator.entry.http.bodies import parse
 from orchestrator.entry.http.desk import Desk
 from orchestrator.entry.http.documents import accepts, refusals
 from orchestrator.entry.http.intake import RawBody
-from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed, parse
+from orchestrator.entry.http.payloads import ContractSigned, VoucherRedeemed
 from orchestrator.entry.http.problems import Problem
 from orchestrator.entry.http.signatures import Envelope, Unsigned, check_time, open_envelope, signed_by
 from orchestrator.entry.http.signing import sign

@@ -3,13 +3,12 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from orchestrator.entry.http.names import AccountId, Mail, OfferName, PersonName, PlainId, PublicKey, VoucherCode
-from orchestrator.entry.http.strict_json import loads
-from orchestrator.flows.vouchers.redeem import Redeem
+from orchestrator.flows.vouchers.request import Redeem
 from orchestrator.lifecycle.contract import OPEN_END
 from orchestrator.lifecycle.errors import RuleError
 from orchestrator.lifecycle.holder import Holder, HolderKind, credit_code
@@ -199,25 +198,6 @@ class SignIn(Body):
 
     document: Document
     agreed: Literal["yes"]
-
-
-B = TypeVar("B", bound=BaseModel)
-
-
-def parse(model: type[B], raw: bytes) -> B:
-    """The body as `model`. Raises BadJson or Problem (400)."""
-    return check(model, loads(raw))
-
-
-def check(model: type[B], value: dict[str, Any]) -> B:
-    """The same for what was parsed already."""
-    # Here, since the command line checks what it is given by these models and needs no FastAPI.
-    from orchestrator.entry.http.problems import from_validation
-
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise from_validation(error) from error
 
 
 def plainly(message: str) -> str:

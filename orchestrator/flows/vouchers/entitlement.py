@@ -7,10 +7,10 @@ one entity got; `uses/<entity>` how often it redeemed; `credit/<account>` what i
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from orchestrator.flows.accounts import placement
 from orchestrator.flows.context import Context
+from orchestrator.flows.vouchers.request import Redeem
 from orchestrator.lifecycle import booking, periods, times
 from orchestrator.lifecycle import programme as rules
 from orchestrator.lifecycle.account import Account, State
@@ -26,9 +26,6 @@ from orchestrator.store.ledger import Line, Overdrawn
 from orchestrator.store.programmes import Grant
 from orchestrator.store.senders import Sender
 
-if TYPE_CHECKING:
-    from orchestrator.flows.vouchers.redeem import Redeem
-
 ONE = Decimal(1)
 VOUCHERS = "vouchers"
 
@@ -43,7 +40,7 @@ class Under:
     billed: str | None = None
 
 
-def find(tx: Tx, sender: Sender, request: "Redeem", digest: str) -> Under | None:
+def find(tx: Tx, sender: Sender, request: Redeem, digest: str) -> Under | None:
     """The programme of the voucher, or None for one of no programme. A trusted sender's payload may name it.
 
     RuleError: programme_unknown, programme_differs, worth_out_of_range, no_account_made, contract_needed, not_found,
@@ -77,11 +74,11 @@ def named(tx: Tx, name: str) -> Programme:
     return found
 
 
-def _hours(request: "Redeem") -> Decimal | None:
+def _hours(request: Redeem) -> Decimal | None:
     return None if request.hours is None else Decimal(request.hours)
 
 
-def _billed(tx: Tx, sender: Sender, request: "Redeem", programme: Programme, grant: Grant) -> str:
+def _billed(tx: Tx, sender: Sender, request: Redeem, programme: Programme, grant: Grant) -> str:
     rule = (f"programme {programme.name}: a cash voucher of {programme.show(grant.worth)} is taken off a contract's "
             "bill")
     if request.account is None:

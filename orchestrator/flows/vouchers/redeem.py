@@ -3,7 +3,6 @@
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from orchestrator.flows.accounts import placement
 from orchestrator.flows.context import Context
@@ -12,9 +11,9 @@ from orchestrator.flows.messages.callbacks import facts, text
 from orchestrator.flows.messages.tell import tell
 from orchestrator.flows.vouchers import booking, claim, entitlement
 from orchestrator.flows.vouchers.entitlement import Under
+from orchestrator.flows.vouchers.request import Redeem
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.errors import RuleError
-from orchestrator.lifecycle.holder import Holder
 from orchestrator.lifecycle.offer import MAX_DURATION, Offer
 from orchestrator.lifecycle.voucher import Voucher, VoucherState
 from orchestrator.store import accounts, capacity, claims, holders, journal, redemptions, vouchers
@@ -25,32 +24,6 @@ from orchestrator.store.senders import Sender
 from orchestrator.store.sites import ALWAYS
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-
-
-@dataclass(frozen=True, slots=True)
-class Redeem:
-    """One `voucher.redeemed` event whose signature and shape were checked at the door.
-
-    `hours`, `valid_from` and `valid_until` count only for senders whose payload is trusted.
-    """
-
-    event: str
-    body_hash: str
-    voucher: str
-    holder: Holder
-    offer: str | None = None
-    hours: int | None = None
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-    ssh_public_key: str | None = None
-    programme: str | None = None
-    """The voucher's programme; a trusted sender's payload decides it, another's may only repeat it."""
-    amount: Decimal | None = None
-    """What the voucher is worth, in the programme's unit; trusted senders only."""
-    account: str | None = None
-    """The account whose contract's bill a cash voucher comes off."""
-    begins_at: datetime | None = None
-    """When the account is to begin; None: at once, or when its programme says."""
 
 
 @dataclass(frozen=True, slots=True)

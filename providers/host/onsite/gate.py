@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 
-from . import cgroups, commands, door, errand, lease, names, notice, podman, readonly, rescue, restore, sandbox, spec
+from . import boot, cgroups, commands, door, errand, lease, names, notice, podman, readonly, rescue, sandbox, spec
 from .config import Config
 from .errors import Later, Refused, SiteFault
 from .spec import Account
@@ -92,7 +92,7 @@ def admit(config: Config, account: str) -> lease.Lease:
     known = lease.read(config, account)
     if known is None or not known.usable(time.time()):
         raise Refused("this account is closed: its time is over, or it was frozen\n账户已关闭:已到期或已被冻结。")
-    if not restore.ready(config, account):
+    if not boot.ready(config, account):
         raise Refused("this site has just restarted, try again shortly\n站点刚刚重启,请稍后再试。")
     return known
 

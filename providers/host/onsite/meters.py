@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from . import buckets, cgroups, files, lease, ledger, lock, names, outages, paths, restore, spec
+from . import boot, buckets, cgroups, files, lease, ledger, lock, names, outages, paths, spec
 from .buckets import Bucket, Reading, Row
 from .config import Config
 from .errors import SiteFault
@@ -138,7 +138,7 @@ def attempt(ask: Callable[[], T]) -> T | None:
 
 def booted(config: Config) -> str:
     """What is another text after each boot of this host."""
-    path, id = paths.boot(config), restore.boot_id()
+    path, id = paths.boot(config), boot.boot_id()
     with contextlib.suppress(FileNotFoundError):
         text = path.read_text()
         if text.startswith(id):

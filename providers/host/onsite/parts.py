@@ -3,7 +3,7 @@
 import time
 from typing import Any, Protocol
 
-from . import access, account, lease, lock, names, network, rescue, restore, spec, storage
+from . import access, account, boot, lease, lock, names, network, rescue, spec, storage
 from .config import Config
 from .errors import Refused
 
@@ -111,7 +111,7 @@ def open_logins(config: Config, account: str, duration: float, generation: int) 
     if known is not None and known.logins != "open" and known.fenced is None:
         with lock.account(config, account):
             complete(config, account)
-            restore.mark_ready(config, account)
+            boot.mark_ready(config, account)
             ready(config, account, duration, generation)
     try:
         return lease.open_logins(config, account, duration, generation, time.time())

@@ -13,7 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from . import cgroups, fence, files, lease, meters, paths, processes, rescue, restore
+from . import boot, cgroups, fence, files, lease, meters, paths, processes, rescue, restore
 from .cluster import Cluster
 from .config import Config
 from .errors import SiteFault
@@ -195,7 +195,7 @@ class Upkeep:
         for account, known in list(self.reaper.leases.items()):
             if known.logins != "open" or time.monotonic() < self.retry.get(account, 0.0):
                 continue
-            if not restore.ready(config, account) and paths.account(config, account).exists():
+            if not boot.ready(config, account) and paths.account(config, account).exists():
                 self.retry[account] = time.monotonic() + RETRY_EVERY
                 guarded(f"{account}: restoring limits", partial(restore.account, config, account))
 

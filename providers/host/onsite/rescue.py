@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
-from . import access, cgroups, files, lease, ledger, lock, paths, processes, restore, spec
+from . import access, boot, cgroups, files, lease, ledger, lock, paths, processes, spec
 from .config import Config
 from .errors import Later, Refused
 from .spec import Account
@@ -129,7 +129,7 @@ def admit(config: Config, account: str) -> float:
     known = going_on(config, account)
     if known is None or spec.read(config, account) is None:
         raise Refused(OVER)
-    if not restore.ready(config, account):
+    if not boot.ready(config, account):
         raise Refused("this site has just restarted, try again shortly\n站点刚刚重启,请稍后再试。")
     return known.until
 

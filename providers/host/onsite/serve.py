@@ -259,11 +259,11 @@ def perform(config: Config, request: Request, put: Callable[[bytes], None]) -> A
 
 def serve(config: Config, version: str, lines: IO[str], out: IO[str]) -> None:
     """Answer until the other side hangs up."""
-    from . import cgroups, restore
+    from . import boot, cgroups
 
     site.folders(config)
     flavour = cgroups.tree().flavour
-    hello = {"version": version, "now": time.time(), "boot_id": restore.boot_id(), "cgroup": flavour}
+    hello = {"version": version, "now": time.time(), "boot_id": boot.boot_id(), "cgroup": flavour}
     say(out, {"hello": hello})
     while line := lines.readline(LONGEST + 1):
         if len(line) > LONGEST:
