@@ -24,7 +24,7 @@ test: setup lint ## every check and every test, on real labs too; two files at a
 lint: ## ruff, mypy (strict), import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 11
+	@$(BIN)/lint-imports --no-cache | tail -n 12
 
 bench: setup ## our figures beside the raw floor, in one run
 	@$(BIN)/python -m tests.bench $(SITE)
