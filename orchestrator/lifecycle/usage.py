@@ -6,7 +6,6 @@ An interval is one clock hour in UTC, cut at the account's beginning, at its rem
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from orchestrator.lifecycle.account import Account, State
 from orchestrator.lifecycle.offer import Offer
@@ -83,11 +82,6 @@ class UsageRow:
     until: datetime
     covered: timedelta
     read_at: datetime
-
-    @property
-    def covered_seconds(self) -> Decimal:
-        """The same in seconds, to the millisecond."""
-        return Decimal(self.covered // timedelta(milliseconds=1)) / 1000
 
 
 @dataclass(frozen=True, slots=True)

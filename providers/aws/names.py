@@ -53,9 +53,6 @@ class Names:
     def queue_arn(self, account: str) -> str:
         return self.arn("batch", f"job-queue/{self.of(account)}")
 
-    def environment_arn(self, account: str) -> str:
-        return self.arn("batch", f"compute-environment/{self.of(account)}")
-
     def definitions_arn(self, account: str) -> str:
         return self.arn("batch", f"job-definition/{self.of(account)}-*")
 

@@ -43,9 +43,6 @@ class Box:
         """Parsed by the standard library, which has not made them alone."""
         return [message_from_bytes(one, policy=policy.default) for one in self.raw]
 
-    def subjects(self) -> list[str]:
-        return [mail["Subject"] for mail in self.mails]
-
     async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str,
                           options: list[str]) -> str:
         self.asked.append(address)

@@ -48,11 +48,6 @@ class Moto:
         with urlopen(f"{self.url}/moto-api/config", data=b'{"batch": {"use_docker": false}}', timeout=10) as answer:
             answer.read()
 
-    def reset(self) -> None:
-        """Forget everything."""
-        with urlopen(f"{self.url}/moto-api/reset", data=b"", timeout=10) as answer:
-            answer.read()
-
 
 @contextmanager
 def moto(log: Path | None = None) -> Iterator[Moto]:

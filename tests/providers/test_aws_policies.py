@@ -145,7 +145,8 @@ def test_ends_alone_can_shut_and_not_open(names: Names) -> None:
     """What Scheduler acts as: the deny, the queue, the environment, the jobs, and nothing of another name."""
     document = [policies.ends_alone(names)]
     good = [("iam:PutRolePolicy", names.role_arn(names.of(ME))), ("batch:UpdateJobQueue", names.queue_arn(ME)),
-            ("batch:UpdateComputeEnvironment", names.environment_arn(ME)), ("batch:ListJobs", "*"),
+            ("batch:UpdateComputeEnvironment", names.arn("batch", f"compute-environment/{names.of(ME)}")),
+            ("batch:ListJobs", "*"),
             ("states:StartExecution", names.machine_arn()), ("batch:TerminateJob", names.jobs_arn().replace("*", "x"))]
     bad = [("iam:DeleteRolePolicy", names.role_arn(names.of(ME))), ("batch:SubmitJob", names.queue_arn(ME)),
            ("iam:PutRolePolicy", names.role_arn(names.end_role)), ("iam:CreatePolicyVersion", names.boundary_arn(ME)),

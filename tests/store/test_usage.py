@@ -46,7 +46,7 @@ def test_an_hour_grows_as_it_is_read(metered: World) -> None:
     """Half an hour, then all of it: one row for each meter."""
     put(metered, measured(30, cpu=100, egress=5))
     put(metered, measured(60, cpu=250, egress=5), at=NOW + HOUR)
-    assert [(row.meter, row.amount, int(row.covered_seconds)) for row in rows(metered)] == [
+    assert [(row.meter, row.amount, int(row.covered.total_seconds())) for row in rows(metered)] == [
         ("cpu", 250, 3600), ("egress", 5, 3600)]
 
 
