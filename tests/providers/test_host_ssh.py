@@ -90,6 +90,17 @@ def test_a_session_lost_in_mid_command_is_not_taken_for_its_end(sshd: Sshd) -> N
     assert Remote(kept).run(["echo", "again"]).out == b"again\n"
 
 
+def test_what_is_lost_already_can_be_closed(sshd: Sshd) -> None:
+    """Its socket went away under it, and nothing has noticed yet."""
+    for _ in range(10):
+        kept = connection(sshd)
+        stream = kept.open("cat")
+        transport = stream._channel.get_transport()
+        assert transport is not None
+        transport.sock.close()
+        stream.close()
+
+
 def test_an_answer_that_does_not_come_is_to_be_tried_later(sshd: Sshd) -> None:
     """A deadline that passes is TryLater; the connection itself stays."""
     kept = connection(sshd)
