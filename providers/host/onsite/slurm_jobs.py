@@ -84,18 +84,24 @@ def make(config: Config, account: Account) -> None:
 
 def follow(config: Config, account: str, ahead: lease.Lease | None = None) -> None:
     """Bring Slurm to what the lease says (or will say, when `ahead` is given). A fence that comes in between is seen
-    afterwards, so it always has the last word. Without parts in Slurm there is nothing to bring."""
+    afterwards, so it always has the last word; and a fence that was lifted meanwhile may still be shutting it. Without
+    parts in Slurm there is nothing to bring."""
     known = kept.read(config, account)
     if known is None or not slurm.tied(config, names.unix(account)):
         return
+    late = Later(f"{account}: its lease changes faster than Slurm")
     for _ in range(TURNS):
         held = ahead or lease.read(config, account)
-        slurm_limits.put(config, known, slurm_limits.standing(held, time.time()))
+        try:
+            slurm_limits.put(config, known, slurm_limits.standing(held, time.time()))
+        except slurm_limits.Differs as other:
+            late = other
+            continue
         if held is not None and held.fenced is None:
             slurm_reserved.reserve(config, known, held.end, slurm_limits.cores(known.spec))
         if ahead is not None or lease.read(config, account) == held:
             return
-    raise Later(f"{account}: its lease changes faster than Slurm")
+    raise late
 
 
 def opening(config: Config, account: str, duration: float) -> None:

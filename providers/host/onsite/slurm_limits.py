@@ -79,8 +79,12 @@ def flags(site: Slurm) -> frozenset[str]:
     return FLAGS | {RESERVED} if site.reserves else FLAGS
 
 
+class Differs(Later):
+    """Slurm shows something else than what was set: somebody may have set it at the same time."""
+
+
 def put(config: Config, account: Account, held: Standing) -> None:
-    """Set all of the QOS and the association, and read both back. They are there already."""
+    """Set all of the QOS and the association, and read both back: Differs. They are there already."""
     site, name, spec = slurm.of(config), names.unix(account.id), account.spec
     sizes, minutes = tres(site, spec), admitted(site, spec, held.minutes)
     most = submit(site, spec, held)
@@ -94,7 +98,7 @@ def put(config: Config, account: Account, held: Standing) -> None:
     seen = slurm.qos(config, name).get(name)
     expected = (flags(site), shown(sizes), spec.containers, most, shown(minutes))
     if seen is None or (seen.flags, read(seen.tres), seen.jobs, seen.submit, read(seen.minutes)) != expected:
-        raise Later(f"QOS {name}: is to be {expected}, reads back as {seen}")
+        raise Differs(f"QOS {name}: is to be {expected}, reads back as {seen}")
     ties = slurm.tied(config, name)
     if ties != [slurm.Tied(name, name, name, None if held.submits else 0)]:
-        raise Later(f"association of {name}: reads back as {ties}")
+        raise Differs(f"association of {name}: reads back as {ties}")
