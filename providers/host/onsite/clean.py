@@ -10,6 +10,7 @@ from typing import Any
 from . import (
     access,
     fence,
+    files,
     keyrings,
     lease,
     ledger,
@@ -132,8 +133,6 @@ def of_uid(config: Config, account_id: str, uid: int) -> None:
 
 def drop_rows(path: Path, name: str) -> None:
     """useradd may have written subordinate ids where the host's settings say so; userdel forgets those of a uid."""
-    from . import files
-
     with contextlib.suppress(FileNotFoundError):
         rows = path.read_text().splitlines(keepends=True)
         kept = [row for row in rows if row.split(":")[0] != name]

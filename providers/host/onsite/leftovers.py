@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import cgroups, fence, keyrings, ledger, names, network, nft, paths, processes, rescue, storage
+from . import cgroups, fence, keyrings, ledger, meters, names, network, nft, paths, processes, rescue, storage
 from .config import Config
 from .errors import Later, SiteFault
 from .run import readable, run
@@ -169,8 +169,6 @@ def containers(config: Config, account: str, uid: int | None) -> Iterable[str]:
 
 
 def meter(config: Config, account: str, uid: int | None) -> Iterable[str]:
-    from . import meters
-
     return meters.traces(config, account)
 
 

@@ -24,9 +24,7 @@ def account(config: Config, account: str, *, patience: float = PATIENCE) -> cont
     return held(config, names.check(account), patience)
 
 
-def lease(
-    config: Config, account: str, *, patience: float = PATIENCE
-) -> contextlib.AbstractContextManager[None]:
+def lease(config: Config, account: str, *, patience: float = PATIENCE) -> contextlib.AbstractContextManager[None]:
     """Only one process rewrites this account's lease or principals."""
     return held(config, f"{names.check(account)}.lease", patience)
 

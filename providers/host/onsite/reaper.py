@@ -13,7 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from . import boot, cgroups, fence, files, lease, meters, paths, processes, rescue, restore
+from . import boot, cgroups, fence, files, lease, lock, meters, paths, processes, rescue, restore, site
 from .cluster import Cluster
 from .config import Config
 from .errors import SiteFault
@@ -230,8 +230,6 @@ def say(text: str) -> None:
 
 def main(config: Config) -> int:
     """Run until SIGTERM. Only one reaper per site: a second one waits its turn."""
-    from . import lock, site
-
     site.folders(config)
     with lock.held(config, "reaper", 30.0):
         reaper = Reaper(config)

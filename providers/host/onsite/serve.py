@@ -9,6 +9,8 @@ from typing import IO, Any
 
 from . import (
     access,
+    boot,
+    cgroups,
     clean,
     export,
     fence,
@@ -259,8 +261,6 @@ def perform(config: Config, request: Request, put: Callable[[bytes], None]) -> A
 
 def serve(config: Config, version: str, lines: IO[str], out: IO[str]) -> None:
     """Answer until the other side hangs up."""
-    from . import boot, cgroups
-
     site.folders(config)
     flavour = cgroups.tree().flavour
     hello = {"version": version, "now": time.time(), "boot_id": boot.boot_id(), "cgroup": flavour}
